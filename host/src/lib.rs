@@ -1,0 +1,11 @@
+//! pgheal: finds out when pgvector search gets worse, says why, repairs it, proves that the repair helped,
+//! and undoes it when it did not.
+
+pub mod cli;
+pub mod components;
+pub mod config;
+pub mod heal;
+pub mod measure;
+pub mod model;
+pub mod pgvector;
+pub mod postgres;

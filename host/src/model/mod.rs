@@ -1,0 +1,27 @@
+//! The types that the stages of the healing loop hand to each other. No I/O, nothing internal imported.
+
+mod agenda;
+mod diagnosis;
+mod health;
+mod index;
+mod issue;
+mod measured;
+mod metrics;
+mod outcome;
+mod progress;
+
+pub use agenda::AgendaItem;
+pub use diagnosis::{Diagnosis, RootCause};
+pub use health::{
+    CurvePoint, EntryPoint, HnswHealth, IndexHealth, IvfflatHealth, ProbeSource, Recommended, SearchQuality, Structure,
+    Unfindable,
+};
+pub use index::{AccessMethod, IndexDefinition, IndexName, Tid, quote_identifier};
+pub use issue::{
+    AlertSeverity, Anomaly, AnomalyType, Bottleneck, DriftRecommendation, DriftType, Evidence, Issue, IssueKind,
+    LearningDrift, PerformanceDegradation, Severity,
+};
+pub use measured::{Measured, UnknownField};
+pub use metrics::HealingMetrics;
+pub use outcome::{Outcome, RepairDetail, RepairRecord, RepairResult};
+pub use progress::{Progress, Silent};
