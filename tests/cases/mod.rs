@@ -1,0 +1,4 @@
+mod independent;
+mod support;
+
+mod accuracy;
