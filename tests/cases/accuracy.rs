@@ -73,7 +73,7 @@ async fn small_dimensions_with_many_duplicates() -> Result<()> {
         let queries = project(&noisy_copies(embeddings(), QUERIES, 0.3, 5), dimensions, false, 4);
         queries_table(&world, &queries).await?;
         world.sql("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_l2_ops) WITH (m = 6)").await?;
-        let dead = churn(&world, "docs", &rows[5_000..]).await?;
+        let dead = churn(&world, "docs", &rows[5_000..5_300]).await?;
         let facts = hnsw::facts(&world.client, "docs_idx").await?;
         if grid.is_some() {
             assert!(facts.heap_rows.iter().filter(|rows| rows.len() == 10).count() > 100, "too few duplicates");

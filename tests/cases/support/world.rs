@@ -1,14 +1,18 @@
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use anyhow::Result;
 use pgheal_test_server::{Client, Embeddings, Install, Server, ServerOptions, Wheel, execute, single};
 
 use super::program::{Run, pgheal, pgheal_with};
 
+/// A server that several cases use at once.
+pub type SharedServer = Arc<Mutex<Server>>;
+
 /// A database of its own on the server that all running cases share; superuser's session included.
 pub struct World {
-    pub server: Arc<Server>,
+    pub server: SharedServer,
+    port: u16,
     pub database: String,
     pub client: Client,
 }
@@ -19,17 +23,34 @@ impl World {
         World::on(shared_server()?, database, &["vector", "pageinspect"]).await
     }
 
-    pub async fn on(server: Arc<Server>, database: &str, extensions: &[&str]) -> Result<World> {
-        let client = server.create_database(database, extensions).await?;
-        Ok(World { server, database: database.to_owned(), client })
+    pub async fn on(server: SharedServer, database: &str, extensions: &[&str]) -> Result<World> {
+        let port = lock(&server).port();
+        let maintenance = Client::connect(&url(port, "postgres", "postgres")).await?;
+        execute(&maintenance, &format!("CREATE DATABASE \"{database}\" TEMPLATE template0")).await?;
+        let client = Client::connect(&url(port, "postgres", database)).await?;
+        for extension in extensions {
+            execute(&client, &format!("CREATE EXTENSION {extension}")).await?;
+        }
+        Ok(World { server, port, database: database.to_owned(), client })
     }
 
     pub fn url(&self) -> String {
-        self.server.url(&self.database)
+        self.url_as("postgres")
+    }
+
+    /// `user` may carry a password: `name:password`.
+    pub fn url_as(&self, user: &str) -> String {
+        url(self.port, user, &self.database)
     }
 
     pub async fn connect(&self) -> Result<Client> {
-        self.server.connect(&self.database).await
+        Client::connect(&self.url()).await
+    }
+
+    /// What the server has logged so far.
+    pub fn log(&self) -> Result<String> {
+        let data = lock(&self.server).data_directory();
+        Ok(std::fs::read_to_string(data.with_file_name("log"))?)
     }
 
     pub async fn sql(&self, sql: &str) -> Result<()> {
@@ -93,23 +114,31 @@ impl Drop for ConfigFile {
     }
 }
 
+fn url(port: u16, user: &str, database: &str) -> String {
+    format!("postgresql://{user}@127.0.0.1:{port}/{database}")
+}
+
+pub fn lock(server: &SharedServer) -> MutexGuard<'_, Server> {
+    server.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The server lives while a case uses it: the last one stops it, where a static would leave its files behind.
-fn shared_server() -> Result<Arc<Server>> {
-    static SERVER: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+fn shared_server() -> Result<SharedServer> {
+    static SERVER: Mutex<Weak<Mutex<Server>>> = Mutex::new(Weak::new());
     let mut shared = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(server) = shared.upgrade() {
         return Ok(server);
     }
-    let server = Arc::new(Server::start_with(&install()?, &options())?);
+    let server = Arc::new(Mutex::new(Server::start_with(&install()?, &options())?));
     *shared = Arc::downgrade(&server);
     Ok(server)
 }
 
 /// A server for a case that stops or damages it.
-pub fn own_server(settings: &[(&str, &str)]) -> Result<Server> {
+pub fn own_server(settings: &[(&str, &str)]) -> Result<SharedServer> {
     let mut options = options();
     options.settings.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    Server::start_with(&install()?, &options)
+    Ok(Arc::new(Mutex::new(Server::start_with(&install()?, &options)?)))
 }
 
 fn options() -> ServerOptions {
