@@ -2,6 +2,7 @@ mod independent;
 mod support;
 
 mod accuracy;
+mod catalog;
 mod crash;
+mod healing;
 mod under_load;
-mod tmp;
