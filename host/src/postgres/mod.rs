@@ -1,11 +1,22 @@
-//! Everything that talks to PostgreSQL: sessions, catalog, page reads, journal.
+//! Everything that talks to PostgreSQL: sessions, catalog, page reads, row visibility, journal.
 
+pub mod catalog;
 mod connect;
 pub mod journal;
 mod locks;
 mod settings;
+pub mod liveness;
+pub mod pages;
+mod quote;
+mod tid;
 
+pub use catalog::{
+    CatalogError, PageAccess, ParameterOverride, ServerFacts, index_definition, parameter_overrides, search_parameter,
+    server_facts, vector_indexes,
+};
 pub use connect::{Canceller, ConnectError, Connector, Session};
 pub use journal::{Journal, JournalError};
 pub use locks::Leadership;
 pub use settings::{apply_settings, describe_error};
+pub use quote::quote_literal;
+pub use tid::PgTid;

@@ -1,0 +1,11 @@
+//! Streams of raw index pages.
+
+mod consume;
+mod copy_binary;
+mod error;
+mod pace;
+mod stream;
+
+pub use error::PagesError;
+pub use pace::Pace;
+pub use stream::{PageStream, StreamReport};
