@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use tokio_postgres::Transaction;
+
 use super::{Journal, JournalError};
 
 /// A replaced index that still exists, within its rollback window or past it.
@@ -20,9 +22,10 @@ pub struct KeptIndex {
 }
 
 impl Journal {
-    /// Remembers a replaced index for `window`, counted by the server's clock.
-    pub async fn keep_index(
-        &self,
+    /// Closes the step of a swap and remembers the replaced index for `window`, counted by the server's clock; in
+    /// the swap's own transaction, so that the journal and the catalog never disagree.
+    pub async fn record_swap(
+        transaction: &Transaction<'_>,
         step_id: i64,
         index_oid: u32,
         schema: &str,
@@ -30,17 +33,33 @@ impl Journal {
         original_name: &str,
         window: Duration,
     ) -> Result<(), JournalError> {
-        let session = self.session().await?;
-        session
+        transaction
+            .execute(
+                "UPDATE pgheal.journal SET state = 'done', object_oid = $2, ended_at = now() WHERE id = $1",
+                &[&step_id, &index_oid],
+            )
+            .await?;
+        transaction
             .execute(
                 "INSERT INTO pgheal.kept_indexes
                         (step_id, repair_id, index_oid, schema_name, kept_name, original_name, keep_until)
                  SELECT id, repair_id, $2, $3, $4, $5, now() + $6 * interval '1 second'
-                   FROM pgheal.journal WHERE id = $1
-                 ON CONFLICT (step_id) DO NOTHING",
+                   FROM pgheal.journal WHERE id = $1",
                 &[&step_id, &index_oid, &schema, &kept_name, &original_name, &window.as_secs_f64()],
             )
             .await?;
+        Ok(())
+    }
+
+    /// The swap of this step was taken back, in the same transaction.
+    pub async fn record_swap_back(transaction: &Transaction<'_>, step_id: i64) -> Result<(), JournalError> {
+        transaction
+            .execute(
+                "UPDATE pgheal.journal SET state = 'undone', note = 'swapped back', ended_at = now() WHERE id = $1",
+                &[&step_id],
+            )
+            .await?;
+        transaction.execute("UPDATE pgheal.kept_indexes SET gone_at = now() WHERE step_id = $1", &[&step_id]).await?;
         Ok(())
     }
 
@@ -73,7 +92,7 @@ impl Journal {
             .collect())
     }
 
-    /// It was dropped, or it has its own name again.
+    /// It was dropped.
     pub async fn forget_kept(&self, step_id: i64) -> Result<(), JournalError> {
         let session = self.session().await?;
         session.execute("UPDATE pgheal.kept_indexes SET gone_at = now() WHERE step_id = $1", &[&step_id]).await?;

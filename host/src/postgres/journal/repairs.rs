@@ -21,6 +21,8 @@ pub struct Attempt {
     pub repair_id: i64,
     pub strategy: String,
     pub index_name: Option<String>,
+    /// Its rollback had begun: it must be finished, whatever was done.
+    pub rolling_back: bool,
     pub steps: Vec<StepRecord>,
 }
 
@@ -39,6 +41,13 @@ impl Journal {
             )
             .await?;
         Ok(row.get(0))
+    }
+
+    /// Writes that the repair is to be taken back, before any step of it is.
+    pub async fn begin_rollback(&self, repair_id: i64) -> Result<(), JournalError> {
+        let session = self.session().await?;
+        session.execute("UPDATE pgheal.repairs SET rolling_back = true WHERE id = $1", &[&repair_id]).await?;
+        Ok(())
     }
 
     /// Closes a repair. Called again (after a rollback that failed first), it overwrites the outcome.
@@ -122,7 +131,7 @@ impl Journal {
             let session = self.session().await?;
             session
                 .query(
-                    "SELECT id, strategy, index_name FROM pgheal.repairs
+                    "SELECT id, strategy, index_name, rolling_back FROM pgheal.repairs
                       WHERE finished_at IS NULL OR outcome = 'rollback_failed' ORDER BY id",
                     &[],
                 )
@@ -132,7 +141,7 @@ impl Journal {
         for row in &rows {
             let repair_id = row.get(0);
             let steps = self.steps(repair_id).await?;
-            attempts.push(Attempt { repair_id, strategy: row.get(1), index_name: row.get(2), steps });
+            attempts.push(Attempt { repair_id, strategy: row.get(1), index_name: row.get(2), rolling_back: row.get(3), steps });
         }
         Ok(attempts)
     }

@@ -17,6 +17,7 @@ CREATE TABLE pgheal.repairs (
     agenda      jsonb NOT NULL,
     started_at  timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz,
+    rolling_back boolean NOT NULL DEFAULT false,
     outcome     text CHECK (outcome IN ('healed', 'rolled_back', 'rollback_failed', 'inconclusive')),
     result      jsonb,
     reason      text NOT NULL DEFAULT '',
