@@ -5,7 +5,7 @@ mod connect;
 pub mod liveness;
 pub mod pages;
 mod quote;
-mod tid;
+mod wire;
 
 pub use catalog::{
     CatalogError, PageAccess, ParameterOverride, ServerFacts, index_definition, parameter_overrides, search_parameter,
@@ -13,4 +13,4 @@ pub use catalog::{
 };
 pub use connect::{Canceller, ConnectError, Connector, Session};
 pub use quote::quote_literal;
-pub use tid::PgTid;
+pub use wire::{PgTid, SendFormat};
