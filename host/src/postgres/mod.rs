@@ -8,7 +8,7 @@ mod settings;
 pub mod liveness;
 pub mod pages;
 mod quote;
-mod tid;
+mod wire;
 
 pub use catalog::{
     CatalogError, PageAccess, ParameterOverride, ServerFacts, index_definition, parameter_overrides, search_parameter,
@@ -19,4 +19,4 @@ pub use journal::{Action, Backend, Journal, JournalError, Step, StepRecord, Step
 pub use locks::Leadership;
 pub use settings::{apply_settings, describe_error};
 pub use quote::quote_literal;
-pub use tid::PgTid;
+pub use wire::{PgTid, SendFormat};

@@ -68,7 +68,8 @@ pub async fn server_facts(client: &Client) -> Result<ServerFacts, CatalogError> 
     let [vector_version, vector_schema] = <[String; 2]>::try_from(vector).unwrap_or_default();
     let is_superuser = row.try_get::<_, Option<bool>>(4)?.unwrap_or(false);
     let role: String = row.try_get(3)?;
-    let page_access = page_access(&role, is_superuser, row.try_get(9)?, row.try_get::<_, Option<bool>>(10)? == Some(true));
+    let page_access =
+        page_access(&role, is_superuser, row.try_get(9)?, row.try_get::<_, Option<bool>>(10)? == Some(true));
     Ok(ServerFacts {
         database,
         version_num: row.try_get::<_, i32>(1)?.unsigned_abs(),
@@ -89,7 +90,8 @@ fn page_access(role: &str, is_superuser: bool, pageinspect_schema: Option<String
         (Some(schema), true) => PageAccess::GetRawPage { schema },
         _ if reader => PageAccess::Reader,
         (None, true) => PageAccess::None {
-            reason: "needs page access: an administrator must run CREATE EXTENSION pageinspect in this database".to_owned(),
+            reason: "needs page access: an administrator must run CREATE EXTENSION pageinspect in this database"
+                .to_owned(),
         },
         (None, false) => PageAccess::None {
             reason: format!(
@@ -97,7 +99,9 @@ fn page_access(role: &str, is_superuser: bool, pageinspect_schema: Option<String
             ),
         },
         (Some(_), false) => PageAccess::None {
-            reason: format!("needs page access: pageinspect reads pages for superusers only, and role {role} is not one"),
+            reason: format!(
+                "needs page access: pageinspect reads pages for superusers only, and role {role} is not one"
+            ),
         },
     }
 }

@@ -22,7 +22,9 @@ pub enum PagesError {
 impl PagesError {
     pub(super) fn from_database(error: tokio_postgres::Error, lock_timeout_ms: u64) -> Self {
         match error.code() {
-            Some(code) if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::UNDEFINED_OBJECT => PagesError::Dropped,
+            Some(code) if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::UNDEFINED_OBJECT => {
+                PagesError::Dropped
+            }
             // What pageinspect says of an OID that is no longer an index.
             Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => PagesError::Locked(lock_timeout_ms),
             _ => PagesError::Database(error),

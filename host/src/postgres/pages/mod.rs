@@ -6,6 +6,7 @@ mod error;
 mod pace;
 mod stream;
 
+pub(crate) use copy_binary::CopyParser;
 pub use error::PagesError;
 pub use pace::Pace;
 pub use stream::{PageStream, StreamReport};

@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use crate::model::Tid;
@@ -34,6 +34,20 @@ impl<'a> FromSql<'a> for PgTid {
 
     fn accepts(ty: &Type) -> bool {
         *ty == Type::TID
+    }
+}
+
+/// A value of any type as its send function wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendFormat(pub Bytes);
+
+impl<'a> FromSql<'a> for SendFormat {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(SendFormat(Bytes::copy_from_slice(raw)))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
     }
 }
 
