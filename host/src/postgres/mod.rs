@@ -3,11 +3,11 @@
 pub mod catalog;
 mod connect;
 pub mod journal;
-mod locks;
-mod settings;
 pub mod liveness;
+mod locks;
 pub mod pages;
 mod quote;
+mod settings;
 mod wire;
 
 pub use catalog::{
@@ -17,6 +17,6 @@ pub use catalog::{
 pub use connect::{Canceller, ConnectError, Connector, Session};
 pub use journal::{Action, Backend, Journal, JournalError, Step, StepRecord, StepState, Undo};
 pub use locks::Leadership;
-pub use settings::{apply_settings, describe_error};
 pub use quote::quote_literal;
+pub use settings::{apply_settings, describe_error};
 pub use wire::{PgTid, SendFormat};

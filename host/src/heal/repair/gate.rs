@@ -76,7 +76,8 @@ pub fn judge(old: &Figures, new: &Figures, recall_target: f64, max_blind_share: 
     {
         faults.push("more elements are unfindable".to_owned());
     }
-    let old_was_good = recall_old >= recall_target && old.blind_share.get().is_none_or(|share| share <= max_blind_share);
+    let old_was_good =
+        recall_old >= recall_target && old.blind_share.get().is_none_or(|share| share <= max_blind_share);
     if let Some((old, new)) = old.latency_ms.zip(new.latency_ms)
         && new > old * MAX_SLOWDOWN
         && old_was_good

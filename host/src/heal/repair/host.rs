@@ -67,12 +67,7 @@ pub(super) struct Measured {
 
 impl Measured {
     fn new(oid: u32, measurement: Measurement) -> Self {
-        Measured {
-            oid,
-            at: Instant::now(),
-            health: measurement.health,
-            unfindable_rows: measurement.unfindable_rows,
-        }
+        Measured { oid, at: Instant::now(), health: measurement.health, unfindable_rows: measurement.unfindable_rows }
     }
 }
 
@@ -216,9 +211,10 @@ impl Work {
 
     /// A session for an action, and the index as it is now: by name, because a swap changes its OID.
     pub async fn open(&self, index: &IndexName, purpose: &str) -> Result<(ActionSession, IndexDefinition), HostError> {
-        let allowed = self.index.as_ref().ok_or_else(|| {
-            HostError::Denied("this repair is about no index; it may not work on one".to_owned())
-        })?;
+        let allowed = self
+            .index
+            .as_ref()
+            .ok_or_else(|| HostError::Denied("this repair is about no index; it may not work on one".to_owned()))?;
         if (&index.schema, &index.name) != (&allowed.name.schema, &allowed.name.name) {
             return Err(HostError::Denied(format!("this repair may work on {} only", allowed.name)));
         }

@@ -34,11 +34,7 @@ FROM pg_class AS c WHERE c.oid = $1";
 
 /// Whether an index can be built concurrently on the table now: what would make it wait for ever, fail, or
 /// corrupt something.
-pub async fn check_build(
-    client: &Client,
-    index: &IndexDefinition,
-    settings: &RepairSettings,
-) -> Result<(), HostError> {
+pub async fn check_build(client: &Client, index: &IndexDefinition, settings: &RepairSettings) -> Result<(), HostError> {
     let table = index.name.qualified_table();
     let age_s = settings.max_transaction_age.as_secs_f64();
     let row = client
@@ -48,7 +44,8 @@ pub async fn check_build(
         .ok_or_else(|| HostError::NotNow(format!("the table {table} does not exist any more")))?;
     if BROKEN_VERSIONS.contains(&row.get::<_, i32>(0)) {
         return Err(HostError::Denied(
-            "PostgreSQL 14.0 to 14.3 can corrupt an index that is built concurrently; update the server first".to_owned(),
+            "PostgreSQL 14.0 to 14.3 can corrupt an index that is built concurrently; update the server first"
+                .to_owned(),
         ));
     }
     if row.get(1) {
@@ -75,9 +72,7 @@ pub async fn check_build(
     if let Some(free) = disk::free_bytes(client, index.name.oid).await
         && free < needed
     {
-        return Err(HostError::NotNow(format!(
-            "the build needs about {needed} bytes of disk and {free} are free"
-        )));
+        return Err(HostError::NotNow(format!("the build needs about {needed} bytes of disk and {free} are free")));
     }
     Ok(())
 }

@@ -100,7 +100,8 @@ impl Facts {
 
     fn against_reinsertion(&self, index: &IndexDefinition, settings: &RepairSettings) -> Option<String> {
         let consents = settings.consents;
-        let triggers_would_fire = if self.may_silence_triggers { self.has_stubborn_triggers } else { self.has_triggers };
+        let triggers_would_fire =
+            if self.may_silence_triggers { self.has_stubborn_triggers } else { self.has_triggers };
         let reason = if index.name.method == AccessMethod::Ivfflat {
             "a re-inserted row goes into the same list of an ivfflat index: nothing would change"
         } else if index.persistence == 't' {
@@ -191,11 +192,7 @@ mod tests {
         check(Facts { has_triggers: true, ..facts() }, none, None);
         check(Facts { has_triggers: true, may_silence_triggers: false, ..facts() }, none, Some("triggers"));
         check(Facts { has_triggers: true, has_stubborn_triggers: true, ..facts() }, none, Some("triggers"));
-        check(
-            Facts { has_stubborn_triggers: true, ..facts() },
-            Consents { triggers: true, ..none },
-            None,
-        );
+        check(Facts { has_stubborn_triggers: true, ..facts() }, Consents { triggers: true, ..none }, None);
         check(Facts { is_replicated: true, ..facts() }, none, Some("logical"));
         check(Facts { is_replicated: true, ..facts() }, Consents { logical_replication: true, ..none }, None);
         check(Facts { row_security: true, ..facts() }, none, Some("row security"));

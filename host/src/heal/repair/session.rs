@@ -31,10 +31,7 @@ impl ActionSession {
         let session = connector.connect(purpose).await.map_err(connect_error)?;
         apply_settings(&session, &SETTINGS).await.map_err(|e| database_error(&e))?;
         let row = session
-            .query_one(
-                "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()",
-                &[],
-            )
+            .query_one("SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()", &[])
             .await
             .map_err(|e| database_error(&e))?;
         Ok(ActionSession { backend: Backend { pid: row.get(0), started_at: row.get(1) }, session })

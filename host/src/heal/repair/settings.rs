@@ -25,7 +25,10 @@ pub struct PolicyRole {
 /// The password stays out of logs.
 impl std::fmt::Debug for PolicyRole {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PolicyRole").field("user", &self.user).field("may_write", &self.may_write).finish_non_exhaustive()
+        f.debug_struct("PolicyRole")
+            .field("user", &self.user)
+            .field("may_write", &self.may_write)
+            .finish_non_exhaustive()
     }
 }
 

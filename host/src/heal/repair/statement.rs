@@ -80,8 +80,7 @@ impl IndexParts {
 
     /// The parts with other build options.
     pub fn with_options(mut self, options: BuildOptions) -> Self {
-        for (name, value) in
-            [("m", options.m), ("ef_construction", options.ef_construction), ("lists", options.lists)]
+        for (name, value) in [("m", options.m), ("ef_construction", options.ef_construction), ("lists", options.lists)]
         {
             let Some(value) = value else { continue };
             match self.reloptions.iter_mut().find(|(existing, _)| existing == name) {

@@ -129,7 +129,10 @@ async fn restore_setting(
     }
     if now.as_deref() != Some(made) {
         // Somebody set it since; theirs stands.
-        return Ok(Some(format!("{name} was set to {} by somebody else and is left so", now.as_deref().unwrap_or("its default"))));
+        return Ok(Some(format!(
+            "{name} was set to {} by somebody else and is left so",
+            now.as_deref().unwrap_or("its default")
+        )));
     }
     let statement = setting_statement(&session, name, previous, role).await?;
     session.run(&statement).await?;

@@ -141,7 +141,13 @@ impl Journal {
         for row in &rows {
             let repair_id = row.get(0);
             let steps = self.steps(repair_id).await?;
-            attempts.push(Attempt { repair_id, strategy: row.get(1), index_name: row.get(2), rolling_back: row.get(3), steps });
+            attempts.push(Attempt {
+                repair_id,
+                strategy: row.get(1),
+                index_name: row.get(2),
+                rolling_back: row.get(3),
+                steps,
+            });
         }
         Ok(attempts)
     }

@@ -35,11 +35,8 @@ pub async fn build_beside(
     let original = &definition.name.name;
     let name = unused_name(&session, &parts.schema, &mut state, |n| candidate_name(original, repair_id, n)).await?;
     let statement = parts.create_statement(&name);
-    let undo = Undo::DropCandidate {
-        schema: parts.schema.clone(),
-        name: name.clone(),
-        table_oid: definition.name.table_oid,
-    };
+    let undo =
+        Undo::DropCandidate { schema: parts.schema.clone(), name: name.clone(), table_oid: definition.name.table_oid };
     let action =
         Action::BuildBeside { index: definition.name.clone(), candidate: name.clone(), statement: statement.clone() };
     let step = Step::new(action, undo).on_object(&name).by_backend(session.backend.clone());

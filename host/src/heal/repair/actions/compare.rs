@@ -3,10 +3,10 @@ use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::components::{Comparison, HostError};
+use crate::heal::repair::error::{gone, journal_error};
 use crate::heal::repair::failpoint;
 use crate::heal::repair::gate::{Figures, judge};
 use crate::heal::repair::host::{State, Work};
-use crate::heal::repair::error::{gone, journal_error};
 use crate::measure;
 use crate::model::IndexDefinition;
 use crate::postgres::{Action, Step, Undo};
@@ -69,14 +69,16 @@ pub async fn scan_quality(
         .probes
         .clone()
         .ok_or_else(|| HostError::Unknown("there are no probe queries: they need page access".to_owned()))?;
-    measure::real_scan_quality(&work.connector, index, value, probes, work.measure.k)
+    measure::real_scan_quality(&work.connector, index, value, &probes, work.measure.k as usize)
         .await
         .map_err(|e| HostError::Unknown(format!("real scans of {} could not be measured: {e}", index.name)))
 }
 
+/// Mean latency in ms of real scans of this index alone.
 async fn latency(work: &Work, state: &State, index: &IndexDefinition, value: Option<u32>) -> Option<f64> {
-    match scan_quality(work, state, index, value?).await {
-        Ok((_, latency_ms)) => Some(latency_ms),
+    let probes = state.probes.as_ref()?;
+    match measure::scan_latency_ms(&work.connector, index, value?, probes, work.measure.k as usize).await {
+        Ok(latency_ms) => Some(latency_ms),
         Err(error) => {
             tracing::info!(index = %index.name, %error, "the comparison goes without latency");
             None

@@ -33,15 +33,15 @@ pub async fn set_parameter(
     let previous = current_setting(&session, &name, role.as_deref()).await?;
     let made = work.journal.setting_made(&name, role.as_deref()).await.map_err(journal_error)?;
     if !work.settings.consents.foreign_settings
-        && let Some(owner) = foreign_setting(&session, &name, previous.as_deref(), made.as_deref(), role.is_none()).await?
+        && let Some(owner) =
+            foreign_setting(&session, &name, previous.as_deref(), made.as_deref(), role.is_none()).await?
     {
         return Err(HostError::Denied(format!(
             "{name} was set by somebody else ({owner}); pgheal does not overwrite it unasked (consent: foreign_settings)"
         )));
     }
     let statement = setting_statement(&session, &name, Some(&value), role.as_deref()).await?;
-    let undo =
-        Undo::RestoreSetting { name: name.clone(), made: value.clone(), previous, role: role.clone() };
+    let undo = Undo::RestoreSetting { name: name.clone(), made: value.clone(), previous, role: role.clone() };
     let step = Step::new(Action::SetParameter { name: name.clone(), value, role }, undo).on_object(&name);
     let step_id = work.begin(&step).await?;
     state.last = None;
@@ -131,11 +131,8 @@ pub async fn setting_statement(
     value: Option<&str>,
     role: Option<&str>,
 ) -> Result<String, HostError> {
-    let database: String = client
-        .query_one("SELECT current_database()::text", &[])
-        .await
-        .map_err(|e| database_error(&e))?
-        .get(0);
+    let database: String =
+        client.query_one("SELECT current_database()::text", &[]).await.map_err(|e| database_error(&e))?.get(0);
     Ok(statement(&database, name, value, role))
 }
 

@@ -48,7 +48,9 @@ pub async fn reindex_concurrently(
     let reindexed = work.run_watched(&session, &format!("REINDEX INDEX CONCURRENTLY {name}"), None).await;
     if let Err(error) = reindexed {
         let stall = work.settings.stall_limit;
-        return match drop_leftovers(&work.connector, &name.schema, &name.name, name.table_oid, &oids_before, stall).await {
+        return match drop_leftovers(&work.connector, &name.schema, &name.name, name.table_oid, &oids_before, stall)
+            .await
+        {
             Ok(_) => Err(work.failed(step_id, error).await),
             Err(drop) => Err(HostError::Unknown(format!("{error}; its leftover stays: {drop}"))),
         };

@@ -32,8 +32,7 @@ pub async fn swap(work: Arc<Work>, mut state: OwnedMutexGuard<State>, candidate_
     let original = work.index.as_ref().ok_or_else(no_candidate)?;
     let (mut session, old) = work.open(&original.name, "swap").await?;
     let (repair_id, original_name) = (work.repair_id, old.name.name.clone());
-    let kept =
-        unused_name(&session, &old.name.schema, &mut state, |n| kept_name(&original_name, repair_id, n)).await?;
+    let kept = unused_name(&session, &old.name.schema, &mut state, |n| kept_name(&original_name, repair_id, n)).await?;
     // An index that the planner ignores is still maintained: it can come back at any time.
     let invalidate = may_write_catalog(&session).await?;
     let names = Names {
@@ -44,25 +43,13 @@ pub async fn swap(work: Arc<Work>, mut state: OwnedMutexGuard<State>, candidate_
         candidate: candidate_name.clone(),
         candidate_oid,
     };
-    let action =
-        Action::Swap { index: old.name.clone(), candidate: candidate_name, candidate_oid, kept_name: kept };
+    let action = Action::Swap { index: old.name.clone(), candidate: candidate_name, candidate_oid, kept_name: kept };
     let step = Step::new(action, names.undo(invalidate)).on_object(&names.original).by_backend(session.backend.clone());
     let step_id = work.begin(&step).await?;
     failpoint::hit("before_swap");
     let tries = Tries { lock_timeout: work.settings.lock_timeout, attempts: work.settings.lock_attempts };
-    let window = work.settings.rollback_window;
-    let swapped = in_short_transaction(&mut session, tries, async |transaction| {
-        names.check(transaction, &names.original, &names.candidate).await?;
-        rename(transaction, &names.schema, &names.original, &names.kept).await?;
-        rename(transaction, &names.schema, &names.candidate, &names.original).await?;
-        if invalidate {
-            set_valid(transaction, names.original_oid, false).await?;
-        }
-        Journal::record_swap(transaction, step_id, names.original_oid, &names.schema, &names.kept, &names.original, window)
-            .await
-            .map_err(journal_error)
-    })
-    .await;
+    let change = Change::Forth { invalidate, window: work.settings.rollback_window };
+    let swapped = in_short_transaction(&mut session, tries, &names, change, step_id).await;
     match swapped {
         Ok(()) => {}
         // A commit whose answer was lost stays an open step: the undo looks at the catalog.
@@ -83,7 +70,8 @@ pub async fn reverse_swap(
     lock_timeout: Duration,
     attempts: u32,
 ) -> Result<bool, HostError> {
-    let Undo::ReverseSwap { schema, original_name, original_oid, kept_name, candidate, candidate_oid, invalidated } = undo
+    let Undo::ReverseSwap { schema, original_name, original_oid, kept_name, candidate, candidate_oid, invalidated } =
+        undo
     else {
         return Err(HostError::Unknown("this is not the undo of a swap".to_owned()));
     };
@@ -105,21 +93,8 @@ pub async fn reverse_swap(
         None => return Err(HostError::Unknown("the old index does not exist any more".to_owned())),
     }
     let tries = Tries { lock_timeout, attempts };
-    in_short_transaction(&mut session, tries, async |transaction| {
-        match names.name_in(transaction, names.candidate_oid).await? {
-            Some(name) if name == names.original => {
-                rename(transaction, &names.schema, &names.original, &names.candidate).await?;
-            }
-            // It was dropped meanwhile: the name is free.
-            _ => {}
-        }
-        rename(transaction, &names.schema, &names.kept, &names.original).await?;
-        if *invalidated {
-            set_valid(transaction, names.original_oid, true).await?;
-        }
-        Journal::record_swap_back(transaction, step_id).await.map_err(journal_error)
-    })
-    .await?;
+    let change = Change::Back { validate: *invalidated };
+    in_short_transaction(&mut session, tries, &names, change, step_id).await?;
     Ok(true)
 }
 
@@ -145,11 +120,42 @@ impl Names {
         }
     }
 
+    async fn swap(
+        &self,
+        transaction: &Transaction<'_>,
+        step_id: i64,
+        invalidate: bool,
+        window: Duration,
+    ) -> Result<(), HostError> {
+        self.check(transaction).await?;
+        rename(transaction, &self.schema, &self.original, &self.kept).await?;
+        rename(transaction, &self.schema, &self.candidate, &self.original).await?;
+        if invalidate {
+            set_valid(transaction, self.original_oid, false).await?;
+        }
+        let (kept, original) = (&self.kept, &self.original);
+        Journal::record_swap(transaction, step_id, self.original_oid, &self.schema, kept, original, window)
+            .await
+            .map_err(journal_error)
+    }
+
+    async fn swap_back(&self, transaction: &Transaction<'_>, step_id: i64, validate: bool) -> Result<(), HostError> {
+        // Where the new one was dropped meanwhile, the name is free.
+        if self.name_in(transaction, self.candidate_oid).await?.as_ref() == Some(&self.original) {
+            rename(transaction, &self.schema, &self.original, &self.candidate).await?;
+        }
+        rename(transaction, &self.schema, &self.kept, &self.original).await?;
+        if validate {
+            set_valid(transaction, self.original_oid, true).await?;
+        }
+        Journal::record_swap_back(transaction, step_id).await.map_err(journal_error)
+    }
+
     /// Both indexes still bear the names that they had when the step was written, and the candidate is usable.
-    async fn check(&self, transaction: &Transaction<'_>, old: &str, new: &str) -> Result<(), HostError> {
+    async fn check(&self, transaction: &Transaction<'_>) -> Result<(), HostError> {
         let old_name = self.name_in(transaction, self.original_oid).await?;
         let new_name = self.name_in(transaction, self.candidate_oid).await?;
-        if old_name.as_deref() != Some(old) || new_name.as_deref() != Some(new) {
+        if old_name.as_ref() != Some(&self.original) || new_name.as_ref() != Some(&self.candidate) {
             return Err(HostError::NotNow("somebody renamed or dropped one of the two indexes".to_owned()));
         }
         let usable: bool = transaction
@@ -209,20 +215,31 @@ struct Tries {
     attempts: u32,
 }
 
-/// Runs the work in one transaction whose locks nobody else waits for longer than the lock timeout; where a lock
+#[derive(Clone, Copy)]
+enum Change {
+    Forth { invalidate: bool, window: Duration },
+    Back { validate: bool },
+}
+
+/// Makes the change in one transaction whose locks nobody else waits for longer than the lock timeout; where a lock
 /// is not free, it is tried again after a growing pause.
 async fn in_short_transaction(
     session: &mut ActionSession,
     tries: Tries,
-    work: impl AsyncFn(&Transaction<'_>) -> Result<(), HostError>,
+    names: &Names,
+    change: Change,
+    step_id: i64,
 ) -> Result<(), HostError> {
     let timeout = format!("{}ms", tries.lock_timeout.as_millis().max(1));
     session.set(&[("lock_timeout", &timeout), ("synchronous_commit", "on")]).await?;
     let mut pause = tries.lock_timeout;
     for attempt in 1.. {
-        let transaction =
-            session.session_mut().client_mut().transaction().await.map_err(|e| database_error(&e))?;
-        let result = match work(&transaction).await {
+        let transaction = session.session_mut().client_mut().transaction().await.map_err(|e| database_error(&e))?;
+        let changed = match change {
+            Change::Forth { invalidate, window } => names.swap(&transaction, step_id, invalidate, window).await,
+            Change::Back { validate } => names.swap_back(&transaction, step_id, validate).await,
+        };
+        let result = match changed {
             Ok(()) => transaction.commit().await.map_err(|e| database_error(&e)),
             Err(error) => {
                 // A failed rollback means a lost session: the transaction is gone with it.

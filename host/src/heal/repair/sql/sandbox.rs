@@ -47,11 +47,8 @@ impl Sandbox {
             .as_ref()
             .ok_or_else(|| HostError::Denied("no SQL role is configured for this policy".to_owned()))?;
         let may_write = role.may_write && !settings.dry_run;
-        let session = connector
-            .with_user(&role.user, role.password.as_deref())
-            .connect("policy")
-            .await
-            .map_err(connect_error)?;
+        let session =
+            connector.with_user(&role.user, role.password.as_deref()).connect("policy").await.map_err(connect_error)?;
         let begin = if may_write { "BEGIN READ WRITE" } else { "BEGIN READ ONLY" };
         session.batch_execute(begin).await.map_err(|e| database_error(&e))?;
         // After a first query PostgreSQL refuses to make the transaction READ WRITE.
@@ -101,19 +98,21 @@ impl Sandbox {
         check(sql, self.may_write).map_err(HostError::Denied)?;
         let canceller = self.session.canceller();
         let timeout = self.timeout;
-        let mut work = pin!(self.run_unlimited(sql, params));
-        let result = match tokio::time::timeout(timeout, &mut work).await {
-            Ok(result) => result,
-            Err(_) => {
-                if let Err(error) = canceller.cancel().await {
-                    tracing::warn!(%error, "the cancel request could not be sent");
+        let result = {
+            let mut work = pin!(self.run_unlimited(sql, params));
+            match tokio::time::timeout(timeout, &mut work).await {
+                Ok(result) => result,
+                Err(_) => {
+                    if let Err(error) = canceller.cancel().await {
+                        tracing::warn!(%error, "the cancel request could not be sent");
+                    }
+                    // The statement must have ended before anything else is done in this session.
+                    let ended = tokio::time::timeout(CANCEL_PATIENCE, &mut work).await;
+                    Err(HostError::Limit(match ended {
+                        Ok(_) => format!("the statement took longer than {} ms", timeout.as_millis()),
+                        Err(_) => "the statement could not be cancelled".to_owned(),
+                    }))
                 }
-                // The statement must have ended before anything else is done in this session.
-                let ended = tokio::time::timeout(CANCEL_PATIENCE, &mut work).await;
-                Err(HostError::Limit(match ended {
-                    Ok(_) => format!("the statement took longer than {} ms", timeout.as_millis()),
-                    Err(_) => "the statement could not be cancelled".to_owned(),
-                }))
             }
         };
         let result = result?;

@@ -52,23 +52,33 @@ impl Batch {
     pub async fn prepare(client: &Client, index: &IndexDefinition, column: &BaseColumn) -> Result<Self, HostError> {
         let table = index.name.qualified_table();
         let column = quote_identifier(&column.name);
-        let prepare = async |sql: String| client.prepare(&sql).await.map_err(|e| database_error(&e));
         Ok(Batch {
             // NO KEY: rows that reference these may be inserted meanwhile. Rows that are locked are left alone.
-            lock: prepare(format!(
-                "SELECT ctid, {column} FROM ONLY {table} WHERE ctid = ANY ($1) AND {column} IS NOT NULL
+            lock: prepare(
+                client,
+                format!(
+                    "SELECT ctid, {column} FROM ONLY {table} WHERE ctid = ANY ($1) AND {column} IS NOT NULL
                     FOR NO KEY UPDATE SKIP LOCKED"
-            ))
+                ),
+            )
             .await?,
-            read: prepare(format!("SELECT ctid, {column} FROM ONLY {table} WHERE ctid = ANY ($1)")).await?,
-            clear: prepare(format!("UPDATE ONLY {table} SET {column} = NULL WHERE ctid = $1 RETURNING ctid")).await?,
-            write: prepare(format!("UPDATE ONLY {table} SET {column} = $2 WHERE ctid = $1 RETURNING ctid")).await?,
-            other_values: prepare(format!(
-                "SELECT {column} FROM ONLY {table} TABLESAMPLE SYSTEM ($1) WHERE {column} IS NOT NULL LIMIT $2"
-            ))
+            read: prepare(client, format!("SELECT ctid, {column} FROM ONLY {table} WHERE ctid = ANY ($1)")).await?,
+            clear: prepare(client, format!("UPDATE ONLY {table} SET {column} = NULL WHERE ctid = $1 RETURNING ctid"))
+                .await?,
+            write: prepare(client, format!("UPDATE ONLY {table} SET {column} = $2 WHERE ctid = $1 RETURNING ctid"))
+                .await?,
+            other_values: prepare(
+                client,
+                format!(
+                    "SELECT {column} FROM ONLY {table} TABLESAMPLE SYSTEM ($1) WHERE {column} IS NOT NULL LIMIT $2"
+                ),
+            )
             .await?,
             rows_estimated: client
-                .query_one("SELECT greatest(reltuples, 1)::float8 FROM pg_class WHERE oid = $1", &[&index.name.table_oid])
+                .query_one(
+                    "SELECT greatest(reltuples, 1)::float8 FROM pg_class WHERE oid = $1",
+                    &[&index.name.table_oid],
+                )
                 .await
                 .map_err(|e| database_error(&e))?
                 .get(0),
@@ -100,7 +110,11 @@ impl Batch {
             Fault::Changed(what) => Err(HostError::Unknown(what)),
             Fault::Database(error) => match error.code() {
                 Some(code) if *code == SqlState::NOT_NULL_VIOLATION || *code == SqlState::CHECK_VIOLATION => {
-                    if replacement == Replacement::Null { Ok(BatchOutcome::NullRefused) } else { Err(database_error(&error)) }
+                    if replacement == Replacement::Null {
+                        Ok(BatchOutcome::NullRefused)
+                    } else {
+                        Err(database_error(&error))
+                    }
                 }
                 Some(code)
                     if *code == SqlState::LOCK_NOT_AVAILABLE
@@ -203,7 +217,9 @@ impl Batch {
                 };
                 match found.as_slice() {
                     [row] => Ok(row.try_get::<_, PgTid>(0)?.0),
-                    _ => Err(Fault::Changed("an update of a locked row did not take place; a trigger or rule prevents it".to_owned())),
+                    _ => Err(Fault::Changed(
+                        "an update of a locked row did not take place; a trigger or rule prevents it".to_owned(),
+                    )),
                 }
             }
         });
@@ -226,6 +242,10 @@ impl Batch {
         }
         Err(Fault::Changed("a re-inserted row did not get back its value (a trigger?); it was rolled back".to_owned()))
     }
+}
+
+async fn prepare(client: &Client, sql: String) -> Result<Statement, HostError> {
+    client.prepare(&sql).await.map_err(|e| database_error(&e))
 }
 
 enum Fault {

@@ -27,10 +27,7 @@ WHERE x.indexrelid = $1
                              AND d.refobjsubid = a.attnum) END";
 
 /// Which column is written to re-insert a row; the inner error says why there is none.
-pub async fn base_column(
-    client: &Client,
-    index: &IndexDefinition,
-) -> Result<Result<BaseColumn, String>, HostError> {
+pub async fn base_column(client: &Client, index: &IndexDefinition) -> Result<Result<BaseColumn, String>, HostError> {
     if index.name.oid == 0 {
         return Err(gone());
     }

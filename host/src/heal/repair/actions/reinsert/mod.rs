@@ -65,7 +65,8 @@ pub async fn reinsert_rows(
     let mut sum = run.sum;
     sum.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     sum.skipped = asked.saturating_sub(sum.rows);
-    let note = format!("{} rows, {} skipped, {} ms, {} bytes of WAL", sum.rows, sum.skipped, sum.took_ms, sum.wal_bytes);
+    let note =
+        format!("{} rows, {} skipped, {} ms, {} bytes of WAL", sum.rows, sum.skipped, sum.took_ms, sum.wal_bytes);
     match result {
         Ok(()) => work.done(step_id, None, &note).await.map(|()| sum),
         Err(error) => {
