@@ -72,6 +72,8 @@ pub enum IndexError {
     VectorsNotKept,
     #[error("the probes are {probes}, the index holds {index}")]
     ProbeType { probes: &'static str, index: &'static str },
+    #[error("the probes are for {probes:?}, the index for {index:?}")]
+    ProbeMetric { probes: Metric, index: Metric },
     #[error("the probes have {probes} dimensions, the index has {index}")]
     ProbeDimensions { probes: u32, index: u32 },
 }

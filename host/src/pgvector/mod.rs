@@ -20,7 +20,10 @@ mod page;
 mod probes;
 mod reader;
 mod recall;
+mod sent;
+mod stash;
 mod store;
+mod tid_vec;
 mod unfindable;
 mod value;
 

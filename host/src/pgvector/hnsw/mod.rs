@@ -1,32 +1,17 @@
-//! HNSW indexes: pages, graph, health and search.
+//! HNSW indexes: pages (`meta`, `tuple`, `reader`), graph (`index`), scores (`health`), search.
 
 mod health;
+mod index;
+mod meta;
+mod reader;
+mod search;
+mod suspicious;
+mod tuple;
 
 pub use health::GraphHealth;
+pub use index::HnswIndex;
+pub use reader::HnswReader;
+pub(crate) use search::{Scratch, ScratchPool};
 
-use super::{PageError, ReaderOptions};
-
-pub struct HnswReader {
-    options: ReaderOptions,
-}
-
-impl HnswReader {
-    pub fn new(options: ReaderOptions) -> Self {
-        HnswReader { options }
-    }
-
-    pub fn push_page(&mut self, block: u32, page: &[u8]) -> Result<(), PageError> {
-        todo!("{block} {page:?} {:?}", self.options)
-    }
-
-    pub fn suspicious_blocks(&self) -> Vec<u32> {
-        todo!()
-    }
-
-    pub fn finish(self) -> Result<HnswIndex, PageError> {
-        todo!()
-    }
-}
-
-#[derive(Debug)]
-pub struct HnswIndex;
+#[cfg(test)]
+pub(crate) mod fixture;

@@ -53,10 +53,10 @@ SELECT current_database()::text, current_setting('server_version_num')::int, cur
         JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'),
     (SELECT n.nspname::text FROM pg_catalog.pg_extension e
         JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pageinspect'),
-    (SELECT has_function_privilege(p.oid, 'EXECUTE') AND has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_proc p
-        JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    (SELECT has_function_privilege(p.oid, 'EXECUTE') AND has_schema_privilege(p.pronamespace, 'USAGE')
+        FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
         WHERE n.nspname = 'pgheal' AND p.proname = 'read_index_pages'
-            AND p.proargtypes = ARRAY['regclass'::regtype, 'bigint'::regtype, 'bigint'::regtype]::oid[]::oidvector)";
+            AND pg_get_function_identity_arguments(p.oid) ~ '^(.* )?regclass, (.* )?bigint, (.* )?bigint$')";
 
 /// Reads versions, role, page access and sizes. Fails with `NoVectorExtension` where pgvector is not installed.
 pub async fn server_facts(client: &Client) -> Result<ServerFacts, CatalogError> {

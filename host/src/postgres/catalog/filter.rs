@@ -22,7 +22,7 @@ UNION
 SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid = ANY($1::oid[]) AND c.relkind = 'i'";
 
 /// Resolves `name`, `schema.name` and their quoted forms as SQL would; where that finds no index, the text is
-/// taken as the unquoted name itself (with or without its schema). A partitioned index stands for its leaves.
+/// taken as the name itself, in any schema (or with its schema). A partitioned index stands for its leaves.
 pub(super) async fn resolve(client: &Client, name: &str) -> Result<Resolved, CatalogError> {
     let found = as_sql_name(client, name).await?;
     if let Some((oid, kind)) = &found
@@ -31,13 +31,20 @@ pub(super) async fn resolve(client: &Client, name: &str) -> Result<Resolved, Cat
         return Ok(Resolved::Indexes(leaves(client, &[*oid]).await?));
     }
     let mut exact = Vec::new();
-    for row in client.query(EXACT, &[&name]).await? {
+    for row in client.query(EXACT, &[&unquoted(name).as_deref().unwrap_or(name)]).await? {
         exact.push(row.try_get(0)?);
     }
     if exact.is_empty() {
         return Ok(found.map_or(Resolved::Nothing, |(_, kind)| Resolved::Other(describe(&kind).to_owned())));
     }
     Ok(Resolved::Indexes(leaves(client, &exact).await?))
+}
+
+/// The name within one pair of double quotes.
+fn unquoted(name: &str) -> Option<String> {
+    let inner = name.strip_prefix('"')?.strip_suffix('"')?;
+    let name = inner.replace("\"\"", "\0");
+    (!name.contains('"')).then(|| name.replace('\0', "\""))
 }
 
 /// OID and relkind, where the text is a name in SQL's syntax and something bears it.
@@ -85,5 +92,23 @@ fn describe(relkind: &str) -> &'static str {
         "c" => "a composite type",
         "t" => "a TOAST table",
         _ => "another relation",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(input: &str, expected: Option<&str>) {
+        assert_eq!(unquoted(input).as_deref(), expected);
+    }
+
+    #[test]
+    fn one_pair_of_quotes_is_taken_off() {
+        check("\"Bits.idx\"", Some("Bits.idx"));
+        check("\"a\"\"b\"", Some("a\"b"));
+        check("\"s\".\"n\"", None);
+        check("plain", None);
+        check("\"", None);
     }
 }
