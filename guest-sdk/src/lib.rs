@@ -42,6 +42,7 @@ mod curve;
 mod exports;
 pub mod host;
 mod report;
+mod tools;
 mod traits;
 
 pub use bindings::strategy::pgheal::policy::context::RepairContext;
@@ -51,4 +52,5 @@ pub use curve::{cost_at, smallest_sufficient};
 pub use exports::on_entry;
 pub use host::actions::AS_IT_IS;
 pub use report::{Report, detail};
+pub use tools::{HostTools, IndexTools};
 pub use traits::{Prioritizer, Ranked, Strategy, index_of, setting};
