@@ -2,6 +2,7 @@ mod independent;
 mod support;
 
 mod accuracy;
+mod bad_input;
 mod catalog;
 mod crash;
 mod healing;

@@ -10,4 +10,4 @@ pub use indexes::{Found, indexes_of, one_is_left};
 pub use program::{Run, pgheal, pgheal_with, start};
 pub use scans::{Scans, Truth};
 pub use sick::{SICK_OPTIONS, add_trigger, fill_table, grouped_rows};
-pub use world::{ConfigFile, World, embeddings, install, own_server, workspace};
+pub use world::{ConfigFile, World, embeddings, install, lock, own_server};
