@@ -73,6 +73,11 @@ async fn searches(
         Err(error) => return Err(error),
     };
     let awaiting = awaiting::count(&mut simulation, health).await?;
+    if !simulation.anything_to_find().await? {
+        simulation.visibility.close().await?;
+        let reason = "the index holds no visible row for a query to find, other than the query's own";
+        return Ok(unmeasured(with_search(unknown::search(options, subject.parameter.clone(), reason), awaiting)));
+    }
     let mut search = quality(subject, &mut simulation, structure::lists(health)).await?;
     let mut notes = Vec::new();
     if probes.is_sampled() {

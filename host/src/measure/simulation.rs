@@ -68,6 +68,20 @@ impl Simulation {
         Ok(())
     }
 
+    /// Whether any query has a visible row to find, other than its own.
+    pub(super) async fn anything_to_find(&mut self) -> Result<bool, MeasureError> {
+        // Most queries have one among their nearest: a few decide it, and only an index of dead rows needs all.
+        for near in [1, usize::MAX] {
+            let tids: Vec<Tid> =
+                self.neighbours.rows.iter().flat_map(|rows| rows.iter().take(near)).map(|(tid, _)| *tid).collect();
+            self.resolve(&tids).await?;
+            if tids.iter().any(|tid| self.visibility.is_visible(*tid) == Some(true)) {
+                return Ok(true);
+            }
+        }
+        Ok(self.visible_neighbours().await?.iter().any(|near| !near.is_empty()))
+    }
+
     /// Per query the exact nearest visible rows other than its own: at least `k` where there are so many. The TIDs
     /// are those of the rows themselves, as a query's `ctid` shows them, not of their chains' roots.
     pub(super) async fn visible_neighbours(&mut self) -> Result<Vec<Vec<(Tid, f32)>>, MeasureError> {
