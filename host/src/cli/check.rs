@@ -69,7 +69,7 @@ async fn propose(
 ) -> anyhow::Result<Vec<Proposal>> {
     let settings = repair_settings(config, &findings.definition);
     let refused = refusals(session, &findings.definition, &settings).await?;
-    let host: Arc<dyn PolicyHost> = Arc::new(RefusingHost::new(findings.measurement.health.clone()));
+    let host: Arc<dyn PolicyHost> = Arc::new(RefusingHost::new(Some(findings.measurement.health.clone())));
     let mut proposals = Vec::new();
     for diagnosis in &findings.diagnoses {
         for name in strategies_in_order(policies, config) {

@@ -1,15 +1,17 @@
 use super::arguments::HistoryCommand;
 use super::{ExitStatus, report};
-use crate::postgres::{Connector, read_history};
+use crate::postgres::{Connector, Journal};
 
 /// How many repairs are shown at the most.
-const LIMIT: i64 = 1_000;
+const LIMIT: u32 = 1_000;
 
 pub(super) async fn history(command: HistoryCommand) -> anyhow::Result<ExitStatus> {
     let connector = Connector::parse(&command.url)?;
-    let session = connector.connect("history").await?;
     // None: pgheal never repaired anything here. Reading creates nothing.
-    let records = read_history(&session, Some(command.days), LIMIT).await?;
+    let records = match Journal::open_existing(&connector).await? {
+        Some(journal) => Some(journal.history(command.days, LIMIT).await?),
+        None => None,
+    };
     if command.json {
         println!("{}", serde_json::to_string_pretty(&records.unwrap_or_default())?);
         return Ok(ExitStatus::Healthy);

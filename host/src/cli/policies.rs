@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -23,7 +24,8 @@ pub(super) async fn load(
         Some(directory) => directory.to_owned(),
         None => beside_program()?,
     };
-    let limits = Limits { guest_cpu_secs: config.healing.repair_timeout_secs, ..Limits::default() };
+    let mut limits = Limits::default();
+    limits.effect.guest_time = Duration::from_secs(config.healing.repair_timeout_secs);
     let cache = cache_directory();
     Policies::load_dir(&directory, &limits, cache.as_deref())
         .await

@@ -83,8 +83,10 @@ pub struct RepairConfig {
     pub rollback_window_hours: u32,
     /// Allows repairs that cannot be undone (REINDEX CONCURRENTLY of a partition's leaf).
     pub allow_irreversible: bool,
-    /// Allows rows to be re-inserted where user triggers would fire or a publication would see it.
+    /// Allows rows to be re-inserted where user triggers would see two updates of each.
     pub allow_reinsertion_with_triggers: bool,
+    /// Allows rows to be re-inserted where logical replication would send two updates of each.
+    pub allow_reinsertion_with_publications: bool,
     /// Allows overwriting a parameter that somebody else set for the database or role.
     pub allow_overwriting_settings: bool,
     /// Indexes that no repair touches, by `schema.name` or `name`.
@@ -93,11 +95,13 @@ pub struct RepairConfig {
     pub swap_lock_timeout_ms: u64,
     /// Refuses a build while a transaction is older than this.
     pub max_transaction_age_secs: u64,
-    /// `maintenance_work_mem` of builds, for example "1GB"; absent means the server's own.
+    /// `maintenance_work_mem` of builds, for example "1GB"; absent means 256MB.
     pub maintenance_work_mem: Option<String>,
     /// The role that policies' own SQL runs as, and the variable that holds its password.
     pub policy_role: Option<String>,
     pub policy_role_password_env: Option<String>,
+    /// Without it, policies' own SQL is READ ONLY, whatever the role was granted.
+    pub policy_role_may_write: bool,
 }
 
 impl Default for RepairConfig {
@@ -106,13 +110,15 @@ impl Default for RepairConfig {
             rollback_window_hours: 24,
             allow_irreversible: false,
             allow_reinsertion_with_triggers: false,
+            allow_reinsertion_with_publications: false,
             allow_overwriting_settings: false,
             exclude: Vec::new(),
             swap_lock_timeout_ms: 200,
-            max_transaction_age_secs: 3_600,
+            max_transaction_age_secs: 600,
             maintenance_work_mem: None,
             policy_role: None,
             policy_role_password_env: None,
+            policy_role_may_write: false,
         }
     }
 }

@@ -1,16 +1,17 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use super::observe::measure_options;
-use super::repair::{self, Refusals, RepairHost, RepairSettings, UndoReport};
+use super::repair::{self, Consents, PolicyRole, Refusals, RepairHost, RepairSettings};
 use super::verify::{self, Targets, Verdict};
-use crate::components::{CallError, Policies, PolicyHost, RepairContext, RepairFailure};
+use crate::cli::report::measurement_json;
+use crate::components::{CallError, Policies, PolicyHost, RepairContext, RepairFailure, StrategyPolicy};
 use crate::config::Config;
 use crate::measure::{Measurement, measure};
 use crate::model::{AgendaItem, Diagnosis, IndexDefinition, Outcome, Progress, RepairRecord, RepairResult};
-use crate::postgres::{Connector, Journal};
+use crate::postgres::{Connector, Journal, NewRepair, vector_indexes};
 
 /// One agenda item on its way through the strategies.
 pub(super) struct Attempt {
@@ -52,7 +53,9 @@ impl Attempt {
 
         let mut records = Vec::new();
         for name in strategies_in_order(&self.policies, &self.config) {
-            match self.policies.can_repair(&name, issue).await {
+            // The version that serves now serves the whole repair.
+            let strategy = self.policies.strategy(&name)?;
+            match strategy.can_repair(issue).await {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(error) => {
@@ -60,7 +63,7 @@ impl Attempt {
                     continue;
                 }
             }
-            let (record, go_on) = self.try_strategy(&name, &settings, &refusals).await?;
+            let (record, go_on) = self.try_strategy(&strategy, &settings, &refusals).await?;
             records.push(record);
             if !go_on {
                 break;
@@ -75,124 +78,135 @@ impl Attempt {
     /// One strategy, from its entry in the history to its outcome. True: nothing was changed, the next may try.
     async fn try_strategy(
         &self,
-        name: &str,
+        strategy: &StrategyPolicy,
         settings: &RepairSettings,
         refusals: &Refusals,
     ) -> anyhow::Result<(RepairRecord, bool)> {
-        let digest = self.policies.digest(name).unwrap_or_default();
-        let before = crate::cli::report::measurement_json(&self.before.health);
-        let id = self
-            .journal
-            .start_repair(&self.item, name, &digest, before)
-            .await
-            .context("the repair's entry in the history")?;
+        let info = strategy.info();
+        let before = measurement_json(&self.before.health);
+        let new =
+            NewRepair { agenda: &self.item, strategy: &info.name, digest: &info.digest, before: &before };
+        let id = self.journal.start_repair(&new).await.context("the repair's entry in the history")?;
         let host = RepairHost::new(
             self.connector.clone(),
             Arc::clone(&self.journal),
             id,
-            self.definition.clone(),
+            Some(self.definition.clone()),
             settings.clone(),
             measure_options(&self.config, &self.definition.name.schema, &self.definition.name.name),
-            self.before.probes.clone(),
-            self.before.health.clone(),
             Arc::clone(&self.progress),
         );
-        tracing::info!(repair = id, strategy = name, issue = self.item.diagnosis.issue.id, "repair begins");
-        let tried = self.carry_out(name, &host, refusals, settings).await;
-        let changed = host.changed_anything();
-        let tried = match tried {
+        host.adopt_measurement(self.before.clone()).await;
+        tracing::info!(repair = id, strategy = info.name, issue = self.item.diagnosis.issue.id, "repair begins");
+        let run = Run { attempt: self, strategy, host, id };
+        let tried = match run.carry_out(refusals, settings).await {
             Ok(tried) => tried,
-            Err(error) => self.undo(name, &host, None, format!("{error:#}")).await,
+            Err(error) => run.undo(None, format!("{error:#}")).await,
         };
         tracing::info!(repair = id, outcome = tried.outcome.name(), "repair ended: {}", tried.reason);
-        let after = tried
-            .after
-            .as_ref()
-            .map_or(serde_json::Value::Null, |m| crate::cli::report::measurement_json(&m.health));
-        let record = self
-            .journal
-            .finish_repair(id, tried.outcome, tried.result.as_ref(), &tried.reason, after)
+        let after = tried.after.as_ref().map_or(serde_json::Value::Null, |m| measurement_json(&m.health));
+        self.journal
+            .finish_repair(id, tried.outcome, tried.result.as_ref(), &tried.reason, &after)
             .await
             .context("the repair's outcome in the history")?;
-        let go_on = !changed && tried.outcome == Outcome::Inconclusive;
+        let record = self.journal.repair(id).await?;
+        let go_on = tried.outcome == Outcome::Inconclusive && !run.changed_anything().await?;
         Ok((record, go_on))
     }
+}
 
-    async fn carry_out(
-        &self,
-        name: &str,
-        host: &Arc<RepairHost>,
-        refusals: &Refusals,
-        settings: &RepairSettings,
-    ) -> anyhow::Result<Tried> {
-        let issue = &self.item.diagnosis.issue;
-        let context = repair_context(&self.config, name, &self.item.diagnosis, refusals, false);
-        let policy_host: Arc<dyn PolicyHost> = Arc::clone(host) as Arc<dyn PolicyHost>;
-        let answer = self.policies.repair(name, issue, &context, Arc::clone(&policy_host)).await;
-        let result = match answer {
+/// A strategy at work on an attempt.
+struct Run<'a> {
+    attempt: &'a Attempt,
+    strategy: &'a StrategyPolicy,
+    host: Arc<RepairHost>,
+    id: i64,
+}
+
+impl Run<'_> {
+    async fn carry_out(&self, refusals: &Refusals, settings: &RepairSettings) -> anyhow::Result<Tried> {
+        let Attempt { config, item, before, .. } = self.attempt;
+        let issue = &item.diagnosis.issue;
+        let context = repair_context(config, &self.strategy.info().name, &item.diagnosis, refusals, false);
+        let result = match self.strategy.repair(issue, &context, self.policy_host()).await {
             Ok(Ok(result)) if result.success => result,
             Ok(Ok(result)) => {
-                return Ok(self.undo(name, host, Some(result), "the strategy reports no success".to_owned()).await);
+                return Ok(self.undo(Some(result), "the strategy reports no success".to_owned()).await);
             }
-            Ok(Err(failure)) => return Ok(self.undo(name, host, None, explain(&failure)).await),
-            Err(error) => return Ok(self.undo(name, host, None, explain_call(&error)).await),
+            Ok(Err(failure)) => return Ok(self.undo(None, failure.to_string()).await),
+            Err(error) => return Ok(self.undo(None, stopped(&error)).await),
         };
-        match self.policies.validate(name, issue, &result, policy_host).await {
+        match self.strategy.validate(issue, &result, self.policy_host()).await {
             Ok(true) => {}
             Ok(false) => {
                 let reason = "the strategy's own validation failed".to_owned();
-                return Ok(self.undo(name, host, Some(result), reason).await);
+                return Ok(self.undo(Some(result), reason).await);
             }
-            Err(error) => return Ok(self.undo(name, host, Some(result), explain_call(&error)).await),
+            Err(error) => return Ok(self.undo(Some(result), stopped(&error)).await),
         }
+        self.host.commit_sql().await?;
 
-        let definition = host.current_definition().await?;
-        let options = measure_options(&self.config, &self.definition.name.schema, &self.definition.name.name);
-        let after =
-            measure(&self.connector, &definition, &options, self.before.probes.clone(), self.progress.as_ref())
-                .await
-                .context("the measurement after the repair")?;
+        let after = match self.measure_after().await {
+            Ok(after) => after,
+            Err(error) => {
+                let reason = format!("the repair could not be verified: {error:#}");
+                return Ok(self.undo(Some(result), reason).await);
+            }
+        };
         let targets = Targets {
             recall: settings.recall_target,
             max_blind_share: settings.max_blind_share,
-            max_unfindable_share: self.config.measure.max_unfindable_share,
+            max_unfindable_share: config.measure.max_unfindable_share,
         };
-        match verify::judge(&issue.kind, &self.before.health, &after.health, &targets) {
+        match verify::judge(&issue.kind, &before.health, &after.health, &targets) {
             Verdict::Helped(reason) => {
                 Ok(Tried { outcome: Outcome::Healed, reason, result: Some(result), after: Some(after) })
             }
             Verdict::DidNotHelp(reason) | Verdict::Unknown(reason) => {
-                let mut tried = self.undo(name, host, Some(result), reason).await;
+                let mut tried = self.undo(Some(result), reason).await;
                 tried.after = Some(after);
                 Ok(tried)
             }
         }
     }
 
+    /// On the same probes; found by name, because a swap gives the name to another OID.
+    async fn measure_after(&self) -> anyhow::Result<Measurement> {
+        let Attempt { connector, config, definition, progress, .. } = self.attempt;
+        let name = &definition.name;
+        let session = connector.connect("verify").await?;
+        let definition = vector_indexes(&session, Some(&name.qualified()))
+            .await?
+            .into_iter()
+            .next()
+            .with_context(|| format!("{name} is gone"))?;
+        let options = measure_options(config, &name.schema, &name.name);
+        let probes = self.host.probes().await;
+        Ok(measure(connector, &definition, &options, probes, progress.as_ref()).await?)
+    }
+
     /// Takes back what the repair did: first the policy's own part, then everything the journal holds open,
     /// with or without the policy.
-    async fn undo(&self, name: &str, host: &Arc<RepairHost>, result: Option<RepairResult>, reason: String) -> Tried {
-        let changed = host.changed_anything();
-        if changed && !self.config.healing.rollback_enabled {
+    async fn undo(&self, result: Option<RepairResult>, reason: String) -> Tried {
+        let changed = match self.changed_anything().await {
+            Ok(changed) => changed,
+            Err(error) => {
+                let reason = format!("{reason}; the journal cannot be read: {error:#}");
+                return Tried { outcome: Outcome::RollbackFailed, reason, result, after: None };
+            }
+        };
+        if changed && !self.attempt.config.healing.rollback_enabled {
             let reason = format!("{reason}; not rolled back, since rollback_enabled is false");
             return Tried { outcome: Outcome::Inconclusive, reason, result, after: None };
         }
         let policy_part = match &result {
-            Some(result) => {
-                let policy_host: Arc<dyn PolicyHost> = Arc::clone(host) as Arc<dyn PolicyHost>;
-                match self.policies.rollback(name, result, policy_host).await {
-                    Ok(Ok(())) => None,
-                    Ok(Err(failure)) => Some(explain(&failure)),
-                    Err(error) => Some(explain_call(&error)),
-                }
-            }
+            Some(result) => self.policy_rollback(result).await,
             None => None,
         };
-        let undone: anyhow::Result<UndoReport> = host.undo_open().await;
-        let (outcome, reason) = match (undone, policy_part) {
-            (Err(error), _) => (Outcome::RollbackFailed, format!("{reason}; the rollback failed: {error:#}")),
-            (Ok(report), _) if report.failed > 0 => {
-                (Outcome::RollbackFailed, format!("{reason}; {} steps could not be undone", report.failed))
+        let (outcome, reason) = match (self.host.undo_open().await, policy_part) {
+            (Err(error), _) => (Outcome::RollbackFailed, format!("{reason}; the rollback failed: {error}")),
+            (Ok(report), _) if !report.failed.is_empty() => {
+                (Outcome::RollbackFailed, format!("{reason}; not undone: {}", report.failed.join("; ")))
             }
             (Ok(_), Some(failure)) => {
                 (Outcome::RollbackFailed, format!("{reason}; the strategy's rollback failed: {failure}"))
@@ -201,6 +215,24 @@ impl Attempt {
             (Ok(_), None) => (Outcome::Inconclusive, format!("nothing was changed: {reason}")),
         };
         Tried { outcome, reason, result, after: None }
+    }
+
+    /// Why the policy could not take back its own part; None where it could.
+    async fn policy_rollback(&self, result: &RepairResult) -> Option<String> {
+        let issue = &self.attempt.item.diagnosis.issue;
+        match self.strategy.rollback(issue, result, self.policy_host()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(failure)) => Some(failure.to_string()),
+            Err(error) => Some(stopped(&error)),
+        }
+    }
+
+    async fn changed_anything(&self) -> anyhow::Result<bool> {
+        Ok(!self.attempt.journal.steps(self.id).await?.is_empty())
+    }
+
+    fn policy_host(&self) -> Arc<dyn PolicyHost> {
+        Arc::clone(&self.host) as Arc<dyn PolicyHost>
     }
 }
 
@@ -241,26 +273,29 @@ pub fn repair_context(
 /// What the host's actions may do for this index.
 pub fn repair_settings(config: &Config, definition: &IndexDefinition) -> RepairSettings {
     let r = &config.repair;
+    let defaults = RepairSettings::default();
     RepairSettings {
         recall_target: config.recall_target(&definition.name.schema, &definition.name.name),
         max_blind_share: config.measure.max_blind_share,
-        rollback_window: std::time::Duration::from_secs(u64::from(r.rollback_window_hours) * 3_600),
-        allow_irreversible: r.allow_irreversible,
-        allow_reinsertion_with_triggers: r.allow_reinsertion_with_triggers,
-        allow_overwriting_settings: r.allow_overwriting_settings,
-        swap_lock_timeout: std::time::Duration::from_millis(r.swap_lock_timeout_ms),
-        max_transaction_age: std::time::Duration::from_secs(r.max_transaction_age_secs),
-        maintenance_work_mem: r.maintenance_work_mem.clone(),
-        policy_role: r.policy_role.clone().map(|role| {
-            (role, r.policy_role_password_env.as_ref().and_then(|variable| std::env::var(variable).ok()))
+        consents: Consents {
+            irreversible: r.allow_irreversible,
+            triggers: r.allow_reinsertion_with_triggers,
+            logical_replication: r.allow_reinsertion_with_publications,
+            foreign_settings: r.allow_overwriting_settings,
+        },
+        rollback_window: Duration::from_secs(u64::from(r.rollback_window_hours) * 3_600),
+        policy_role: r.policy_role.clone().map(|user| PolicyRole {
+            user,
+            password: r.policy_role_password_env.as_ref().and_then(|variable| std::env::var(variable).ok()),
+            may_write: r.policy_role_may_write,
         }),
+        maintenance_work_mem: r.maintenance_work_mem.clone().unwrap_or(defaults.maintenance_work_mem),
+        max_transaction_age: Duration::from_secs(r.max_transaction_age_secs),
+        lock_timeout: Duration::from_millis(r.swap_lock_timeout_ms),
+        ..RepairSettings::default()
     }
 }
 
-fn explain(failure: &RepairFailure) -> String {
-    failure.to_string()
-}
-
-fn explain_call(error: &CallError) -> String {
+fn stopped(error: &CallError) -> String {
     format!("the strategy was stopped: {error}")
 }

@@ -141,7 +141,7 @@ impl Healer {
         self.metrics.repairs_initiated += repairs_initiated as u64;
         self.metrics.last_check_time = unix_time_ms();
         self.journal.save_metrics(&self.metrics).await?;
-        self.journal.forget_before(self.config.healing.history_retention_days).await?;
+        self.journal.prune_history(self.config.healing.history_retention_days).await?;
         Ok(CycleResult {
             detected_issues,
             failed_checks,
