@@ -7,7 +7,7 @@ use super::observe::measure_options;
 use super::repair::{self, Consents, PolicyRole, Refusals, RepairHost, RepairSettings};
 use super::verify::{self, Targets, Verdict};
 use crate::cli::report::measurement_json;
-use crate::components::{CallError, Policies, PolicyHost, RepairContext, RepairFailure, StrategyPolicy};
+use crate::components::{CallError, Policies, PolicyHost, RepairContext, StrategyPolicy};
 use crate::config::Config;
 use crate::measure::{Measurement, measure};
 use crate::model::{AgendaItem, Diagnosis, IndexDefinition, Outcome, Progress, RepairRecord, RepairResult};

@@ -61,10 +61,11 @@ fn thresholds(config: &Config, schema: &str, name: &str) -> Thresholds {
         recall_target: config.recall_target(schema, name),
         max_blind_share: m.max_blind_share,
         max_unfindable_share: m.max_unfindable_share,
-        max_fragmentation: m.max_fragmentation,
-        max_orphans: m.max_orphans,
-        min_connectivity: m.min_connectivity,
-        max_cluster_balance: m.max_cluster_balance,
-        max_training_staleness_hours: m.max_training_staleness_hours,
+        fragmentation: m.max_fragmentation,
+        orphans: m.max_orphans,
+        connectivity: m.min_connectivity,
+        cluster_balance: m.max_cluster_balance,
+        training_staleness_hours: m.max_training_staleness_hours,
+        ..Thresholds::default()
     }
 }

@@ -29,6 +29,7 @@ pub use options::MeasureOptions;
 pub use scans::{real_scan_quality, scan_latency_ms};
 
 /// What one measurement found, and what a later one needs to be comparable with it.
+#[derive(Clone)]
 pub struct Measurement {
     pub health: IndexHealth,
     /// Heap TIDs (chain roots) of the visible rows of elements that a search for their own vector does not find.

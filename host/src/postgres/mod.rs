@@ -15,7 +15,7 @@ pub use catalog::{
     server_facts, vector_indexes,
 };
 pub use connect::{Canceller, ConnectError, Connector, Session};
-pub use journal::{Action, Backend, Journal, JournalError, Step, StepRecord, StepState, Undo};
+pub use journal::{Action, Backend, Journal, JournalError, NewRepair, Step, StepRecord, StepState, Undo};
 pub use locks::Leadership;
 pub use quote::quote_literal;
 pub use settings::{apply_settings, describe_error};

@@ -11,8 +11,8 @@ pub fn to_json(report: &Report) -> Value {
     json!({
         "server": report.server,
         "database": report.database,
-        "postgres_version": report.facts.server_version,
-        "pgvector_version": report.facts.pgvector_version,
+        "postgres_version": report.facts.version,
+        "pgvector_version": report.facts.vector_version,
         "indexes": report.indexes.iter().map(|i| index_json(i, &report.config)).collect::<Vec<_>>(),
         "notes": report.notes,
     })
@@ -26,7 +26,7 @@ fn index_json(index: &IndexReport, config: &Config) -> Value {
             "name": name.name,
             "table": name.table,
             "method": name.method,
-            "verdict": Verdict::Unknown.name(),
+            "verdict": Verdict::Unknown.as_str(),
             "issues": [],
             "proposals": [],
             "unknown": [{"field": "*", "reason": reason}],
@@ -50,7 +50,7 @@ fn measured_json(findings: &IndexFindings, proposals: &[Proposal], config: &Conf
         "type": definition.vector_type,
         "opclass": definition.opclass,
         "definition": definition.definition,
-        "verdict": findings.verdict.name(),
+        "verdict": findings.verdict.as_str(),
         "recall_target": target,
         "recommended": recommended.known(),
     });

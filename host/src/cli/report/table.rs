@@ -24,7 +24,7 @@ pub fn to_table(report: &Report) -> String {
     }
     let mut text = format!(
         "{} (PostgreSQL {}, pgvector {})\n{table}\n",
-        report.server, report.facts.server_version, report.facts.pgvector_version
+        report.server, report.facts.version, report.facts.vector_version
     );
     for index in &report.indexes {
         match index {
@@ -155,7 +155,7 @@ pub fn repairs_table(records: &[RepairRecord]) -> String {
 
 fn table() -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table
 }
 
@@ -166,7 +166,7 @@ fn verdict_cell(verdict: Verdict) -> Cell {
         Verdict::Critical => Color::Red,
         Verdict::Unknown => Color::DarkGrey,
     };
-    Cell::new(verdict.name()).fg(color).add_attribute(Attribute::Bold)
+    Cell::new(verdict.as_str()).fg(color).add_attribute(Attribute::Bold)
 }
 
 fn outcome_cell(outcome: Option<Outcome>) -> Cell {

@@ -5,6 +5,14 @@ use tokio_postgres::types::Json;
 use super::{Journal, JournalError, StepRecord};
 use crate::model::{AgendaItem, Outcome, RepairRecord, RepairResult};
 
+/// Repairs as `read_record` takes them.
+const RECORDS: &str = "
+SELECT id, issue_id, issue_kind, index_name, strategy, digest,
+       to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
+       to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
+       outcome, result, reason, before, after
+  FROM pgheal.repairs";
+
 /// What is known of a repair when it starts.
 pub struct NewRepair<'a> {
     pub agenda: &'a AgendaItem,
@@ -73,20 +81,17 @@ impl Journal {
 
     /// The repairs of the last `since_days` days, newest first.
     pub async fn history(&self, since_days: u32, limit: u32) -> Result<Vec<RepairRecord>, JournalError> {
+        let statement =
+            format!("{RECORDS} WHERE started_at >= now() - $1 * interval '1 day' ORDER BY id DESC LIMIT $2");
         let session = self.session().await?;
-        let rows = session
-            .query(
-                "SELECT id, issue_id, issue_kind, index_name, strategy, digest,
-                        to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
-                        to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
-                        outcome, result, reason, before, after
-                   FROM pgheal.repairs
-                  WHERE started_at >= now() - $1 * interval '1 day'
-                  ORDER BY id DESC LIMIT $2",
-                &[&f64::from(since_days), &i64::from(limit)],
-            )
-            .await?;
+        let rows = session.query(&statement, &[&f64::from(since_days), &i64::from(limit)]).await?;
         rows.iter().map(read_record).collect()
+    }
+
+    /// One repair of the history.
+    pub async fn repair(&self, repair_id: i64) -> Result<RepairRecord, JournalError> {
+        let session = self.session().await?;
+        read_record(&session.query_one(&format!("{RECORDS} WHERE id = $1"), &[&repair_id]).await?)
     }
 
     /// Forgets finished repairs older than the retention; those whose old index still exists, or whose rollback

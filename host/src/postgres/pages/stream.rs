@@ -87,30 +87,13 @@ impl<'a> PageStream<'a> {
         progress: &dyn Progress,
     ) -> Result<(C, StreamReport), PagesError> {
         let mut decoder = Decoder::start(consumer, on_page);
-        let mut stopped = false;
-        let report = self
-            .ranges(progress, async |sql| {
-                let mut copy = std::pin::pin!(self.client.copy_out(sql).await?);
-                while let Some(message) = copy.try_next().await? {
-                    if !stopped && decoder.push(message).await.is_err() {
-                        stopped = true;
-                    }
-                }
-                stopped = stopped || decoder.end_range().await.is_err();
-                Ok(!stopped)
-            })
-            .await?;
+        let report = self.ranges(progress, Some(&mut decoder)).await?;
         Ok((decoder.finish().await?, report))
     }
 
     /// Reads every page and drops it: what reading costs without decoding.
     pub async fn skim(&self, progress: &dyn Progress) -> Result<StreamReport, PagesError> {
-        self.ranges(progress, async |sql| {
-            let mut copy = std::pin::pin!(self.client.copy_out(sql).await?);
-            while copy.try_next().await?.is_some() {}
-            Ok(true)
-        })
-        .await
+        self.ranges(progress, None::<&mut Decoder<()>>).await
     }
 
     /// Reads these blocks once more, in the order given; pages could change while others were read.
@@ -130,10 +113,29 @@ impl<'a> PageStream<'a> {
         Ok(pages)
     }
 
-    async fn ranges(
+    /// False: the decoder is not listening any more. Not an async closure: the futures of those are not `Send` for
+    /// every lifetime, and measurements run in spawned tasks.
+    async fn copy_range<C: Send + 'static>(
+        &self,
+        sql: &str,
+        decoder: Option<&mut Decoder<C>>,
+    ) -> Result<bool, tokio_postgres::Error> {
+        let mut copy = std::pin::pin!(self.client.copy_out(sql).await?);
+        let Some(decoder) = decoder else {
+            while copy.try_next().await?.is_some() {}
+            return Ok(true);
+        };
+        let mut listening = true;
+        while let Some(message) = copy.try_next().await? {
+            listening = listening && decoder.push(message).await.is_ok();
+        }
+        Ok(listening && decoder.end_range().await.is_ok())
+    }
+
+    async fn ranges<C: Send + 'static>(
         &self,
         progress: &dyn Progress,
-        mut copy: impl AsyncFnMut(&str) -> Result<bool, tokio_postgres::Error>,
+        mut decoder: Option<&mut Decoder<C>>,
     ) -> Result<StreamReport, PagesError> {
         let started = Instant::now();
         let total = u64::from(self.blocks) * u64::from(self.block_size);
@@ -145,7 +147,8 @@ impl<'a> PageStream<'a> {
         while first < self.blocks {
             let began = Instant::now();
             let count = step.min(self.blocks - first);
-            if !copy(&self.copy_statement(first, count)).await.map_err(database)? {
+            let sql = self.copy_statement(first, count);
+            if !self.copy_range(&sql, decoder.as_deref_mut()).await.map_err(database)? {
                 break;
             }
             first += count;
