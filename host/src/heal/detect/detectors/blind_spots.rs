@@ -9,8 +9,8 @@ pub(super) fn detect(observed: &Observed<'_>, thresholds: &Thresholds) -> Option
     let blind_share = search.blind_share.get();
     let unfindable = search.unfindable.get();
     let unfindable_share = unfindable.filter(|u| u.of_sampled > 0).map(|u| u.count as f64 / u.of_sampled as f64);
-    let excess = excess(blind_share, thresholds.max_blind_share)
-        .max(excess(unfindable_share, thresholds.max_unfindable_share));
+    let excess =
+        excess(blind_share, thresholds.max_blind_share).max(excess(unfindable_share, thresholds.max_unfindable_share));
     if excess <= 1.0 {
         return None;
     }

@@ -11,10 +11,8 @@ pub(super) fn detect(observed: &Observed<'_>, thresholds: &Thresholds) -> Option
     if dead_rows < thresholds.awaiting_vacuum_least || share <= thresholds.awaiting_vacuum_share {
         return None;
     }
-    let mut evidence = vec![
-        Evidence::new("elements_awaiting_vacuum", dead_rows),
-        Evidence::new("share_of_elements", percent(share)),
-    ];
+    let mut evidence =
+        vec![Evidence::new("elements_awaiting_vacuum", dead_rows), Evidence::new("share_of_elements", percent(share))];
     if let Some(rows) = observed.health.search.rows_returned_mean.get() {
         evidence.push(Evidence::new("rows_returned_mean", format!("{rows:.2} of {}", observed.health.search.k)));
     }
