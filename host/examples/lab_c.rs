@@ -168,6 +168,7 @@ async fn main() -> anyhow::Result<()> {
         }
         _ => {}
     }
+    println!("settle {:?}", host.settle().await);
     journal.finish_repair(id, Outcome::Healed, None, "lab", &serde_json::Value::Null).await?;
     Ok(())
 }
