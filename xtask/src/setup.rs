@@ -66,7 +66,8 @@ pub fn policies(workspace: &Path, packages: &[String]) -> Result<()> {
         packages.extend(guests::test_policies(workspace)?);
     }
     let names: Vec<&str> = packages.iter().map(String::as_str).collect();
-    with_spinner("building the policies", || guests::build_guests(workspace, &names)).context("building the policies")?;
+    with_spinner("building the policies", || guests::build_guests(workspace, &names))
+        .context("building the policies")?;
     Ok(())
 }
 

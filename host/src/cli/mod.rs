@@ -1,1 +1,34 @@
+//! The command line: arguments, the commands (one per file), what they print.
 
+mod arguments;
+mod check;
+mod exit;
+mod heal;
+mod history;
+mod policies;
+mod progress;
+pub mod report;
+mod run;
+
+pub use arguments::Arguments;
+pub use exit::{ExitStatus, exit_code_of};
+
+use arguments::Command;
+
+/// Carries out the command; the exit status tells scripts what came of it.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitStatus> {
+    match arguments.command {
+        Command::Check(command) => check::check(command).await,
+        Command::Heal(command) => heal::heal(command).await,
+        Command::Run(command) => run::run(command).await,
+        Command::History(command) => history::history(command).await,
+    }
+}
+
+/// Logs go to stderr; `PGHEAL_LOG` filters them. The daemon says more by default than a command.
+pub fn start_logging(arguments: &Arguments) {
+    let level = if matches!(arguments.command, Command::Run(_)) { "pgheal=info,warn" } else { "pgheal=warn,error" };
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("PGHEAL_LOG").unwrap_or_else(|_| level.parse().unwrap_or_default());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -18,8 +18,8 @@ use pgheal_test_server::scenarios::{self, Scenario};
 use pgheal_test_server::{Client, Embeddings, execute, single};
 use serde_json::Value;
 
-use crate::setup::{self, Postgres};
 use crate::cargo;
+use crate::setup::{self, Postgres};
 use pgheal::Pgheal;
 
 const DATABASE: &str = "pgheal_demo";

@@ -7,7 +7,16 @@ use super::Shown;
 pub fn table(shown: &[Shown]) -> Table {
     let mut table = new_table();
     table.set_header([
-        "index", "method", "recall@10 before", "after", "blind before", "after", "repair", "seconds", "file", "verdict",
+        "index",
+        "method",
+        "recall@10 before",
+        "after",
+        "blind before",
+        "after",
+        "repair",
+        "seconds",
+        "file",
+        "verdict",
     ]);
     for index in shown {
         table.add_row([

@@ -6,9 +6,9 @@ use pgheal_test_server::Embeddings;
 use pgheal_test_server::scenarios::BLIND_SPOTS;
 use serde_json::Value;
 
+use super::Database;
 use super::pgheal::{Answer, Pgheal, ROLLED_BACK, index, repairs_of};
 use super::report::{blind, new_table, outcome, recall, text};
-use super::Database;
 use crate::setup::{self, Postgres};
 
 const DATABASE: &str = "pgheal_demo_rollback";

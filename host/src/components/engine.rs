@@ -1,0 +1,75 @@
+use std::num::NonZeroUsize;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::limits::Limits;
+
+/// How often a running policy is looked at.
+const TICK: Duration = Duration::from_millis(10);
+/// The whole range of a 32-bit address: accesses need no bounds check.
+const FULL_RESERVATION_BYTES: u64 = 4 << 30;
+/// What a component of another language brings along: adapters, a runtime in several modules.
+const CORE_INSTANCES_PER_CALL: u32 = 12;
+const MEMORIES_PER_CALL: u32 = 2;
+const TABLES_PER_CALL: u32 = 4;
+const TABLE_ELEMENTS: usize = 100_000;
+/// Left mapped in a slot after a call, so that the next instance finds its pages there.
+const KEEP_RESIDENT_BYTES: usize = 128 << 10;
+const BACKTRACE_FRAMES: usize = 20;
+
+/// The one engine of all policies, with its ticker. The ticker ends when the engine is gone.
+pub(super) fn start(limits: &Limits) -> Result<Engine> {
+    // Reserving 4 GiB a slot costs address space only; where that is limited (ulimit -v, strict containers),
+    // small slots with bounds checks do as well.
+    let engine = Engine::new(&config(limits, FULL_RESERVATION_BYTES))
+        .or_else(|_| Engine::new(&config(limits, 0)))
+        .map_err(anyhow::Error::from)
+        .context("the WebAssembly engine cannot be started; is the address space limited (ulimit -v)?")?;
+    let weak = engine.weak();
+    thread::Builder::new()
+        .name("policy-ticker".to_owned())
+        .spawn(move || tick(&weak))
+        .context("the ticker thread of the policy sandbox cannot be started")?;
+    Ok(engine)
+}
+
+fn tick(engine: &EngineWeak) {
+    loop {
+        thread::sleep(TICK);
+        match engine.upgrade() {
+            Some(engine) => engine.increment_epoch(),
+            None => return,
+        }
+    }
+}
+
+fn config(limits: &Limits, reservation_bytes: u64) -> Config {
+    let calls = limits.concurrent_calls;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(calls)
+        .total_core_instances(calls * CORE_INSTANCES_PER_CALL)
+        .total_memories(calls * MEMORIES_PER_CALL)
+        .total_tables(calls * TABLES_PER_CALL)
+        .total_stacks(calls)
+        .max_core_instances_per_component(CORE_INSTANCES_PER_CALL)
+        .max_memories_per_component(MEMORIES_PER_CALL)
+        .max_tables_per_component(TABLES_PER_CALL)
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(limits.memory_bytes)
+        .max_unused_warm_slots(calls)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_RESIDENT_BYTES)
+        .async_stack_keep_resident(KEEP_RESIDENT_BYTES);
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(BACKTRACE_FRAMES))
+        .memory_reservation(reservation_bytes.max(limits.memory_bytes as u64))
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}

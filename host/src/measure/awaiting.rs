@@ -1,0 +1,32 @@
+use super::MeasureError;
+use super::simulation::Simulation;
+use crate::model::Measured;
+use crate::pgvector::StructureHealth;
+
+/// Up to so many rows, the visibility of each is looked up.
+const ROWS_LOOKED_UP: usize = 200_000;
+
+/// Elements that only vacuum can remove, where no live element has to be looked at.
+pub(super) fn without_rows(health: &StructureHealth) -> Measured<u64> {
+    match health {
+        StructureHealth::Hnsw(graph) => Measured::Known(graph.elements_without_rows),
+        StructureHealth::Ivfflat(_) => Measured::unknown("not counted for ivfflat"),
+    }
+}
+
+/// Elements that only vacuum can remove: those without a heap TID, and those whose every row is dead.
+pub(super) async fn count(
+    simulation: &mut Simulation,
+    health: &StructureHealth,
+) -> Result<Measured<u64>, MeasureError> {
+    let StructureHealth::Hnsw(graph) = health else { return Ok(without_rows(health)) };
+    let tids = simulation.index.heap_tids();
+    if tids.len() > ROWS_LOOKED_UP {
+        return Ok(Measured::unknown(format!(
+            "the table has more than {ROWS_LOOKED_UP} indexed rows: not every one was looked up"
+        )));
+    }
+    simulation.resolve(&tids).await?;
+    let dead = 0;
+    Ok(Measured::Known(graph.elements_without_rows + dead))
+}

@@ -1,0 +1,185 @@
+use std::sync::Arc;
+
+use super::awaiting;
+use super::blocking::compute_with_progress;
+use super::simulation::Simulation;
+use super::{
+    MeasureError, Measurement, Subject, by_scans, decode, grid, notes, queries, structure, unknown, unmeasured,
+};
+use crate::model::{AccessMethod, CurvePoint, IndexHealth, Measured, SearchQuality, Tid, Unfindable};
+use crate::pgvector::{DecodedIndex, Evaluation, ProbeSet, StructureHealth, UnfindableReport};
+use crate::postgres::liveness::LivenessError;
+
+/// From this recall on, larger values of the curve are not looked at.
+const RECALL_ENOUGH: f64 = 0.9999;
+
+/// Measures from one pass over the pages.
+pub(super) async fn measure(subject: &Subject<'_>, given: Option<Arc<ProbeSet>>) -> Result<Measurement, MeasureError> {
+    let name = subject.index.name.qualified();
+    let (index, report) = match decode::decode(subject).await {
+        Ok(decoded) => decoded,
+        Err(MeasureError::Undecodable(error)) => {
+            let reason = format!("the index cannot be decoded: {error}");
+            let parameter = subject.parameter.clone();
+            return Ok(unmeasured(unknown::health(&subject.index, subject.options, parameter, &reason)));
+        }
+        Err(error) => return Err(error.or_dropped(&name)),
+    };
+    let index = Arc::new(index);
+    let health = index.health();
+    let mut measurement = searches(subject, &index, &health, given).await.map_err(|e| e.or_dropped(&name))?;
+    measurement.health.notes.extend(notes::of_pace(&report));
+    measurement.health.notes.extend(structure::notes(&health));
+    Ok(measurement)
+}
+
+async fn searches(
+    subject: &Subject<'_>,
+    index: &Arc<DecodedIndex>,
+    health: &StructureHealth,
+    given: Option<Arc<ProbeSet>>,
+) -> Result<Measurement, MeasureError> {
+    let method = subject.index.name.method;
+    let options = subject.options;
+    let with_search = |search: SearchQuality, awaiting: Measured<u64>| IndexHealth {
+        size_bytes: subject.index.size_bytes,
+        search,
+        structure: match structure::gaps(health) {
+            Some(reason) => unknown::structure(method, &reason),
+            None => structure::of(health.clone(), awaiting, options.built_at),
+        },
+        notes: Vec::new(),
+    };
+    let without_searches = |reason: &str| {
+        let awaiting =
+            if structure::live(health) == 0 { awaiting::without_rows(health) } else { Measured::unknown(reason) };
+        unmeasured(with_search(unknown::search(options, subject.parameter.clone(), reason), awaiting))
+    };
+    if let Some(reason) = structure::gaps(health) {
+        return Ok(without_searches(&reason));
+    }
+    if structure::live(health) == 0 {
+        return Ok(without_searches("the index is empty"));
+    }
+    if !index.vectors_kept() {
+        return by_scans::measure_large(subject, with_search).await;
+    }
+    let probes = probes(subject, index, given).await?;
+    let mut simulation = match Simulation::prepare(subject, index.clone(), probes.clone()).await {
+        Ok(simulation) => simulation,
+        Err(MeasureError::Liveness(error @ (LivenessError::RowSecurity { .. } | LivenessError::Permission { .. }))) => {
+            return Ok(without_searches(&error.to_string()));
+        }
+        Err(error) => return Err(error),
+    };
+    let awaiting = awaiting::count(&mut simulation, health).await?;
+    let mut search = quality(subject, &mut simulation, structure::lists(health)).await?;
+    let mut notes = Vec::new();
+    if probes.is_sampled() {
+        notes.push(notes::OPTIMISM.to_owned());
+    }
+    let mut unfindable_rows = Vec::new();
+    match unfindable(subject, index).await? {
+        Measured::Known(report) => {
+            if report.of_sampled < structure::live(health) {
+                notes.push(format!(
+                    "unfindable elements were looked for among {} sampled ones of {}",
+                    report.of_sampled,
+                    structure::live(health)
+                ));
+            }
+            search.unfindable = Measured::Known(Unfindable { count: report.elements, of_sampled: report.of_sampled });
+            simulation.resolve(&report.tids).await?;
+            let visible = |tid: &Tid| simulation.visibility.is_visible(*tid) != Some(false);
+            unfindable_rows = report.tids.iter().copied().filter(visible).collect();
+        }
+        Measured::Unknown(reason) => search.unfindable = Measured::Unknown(reason),
+    }
+    if let (AccessMethod::Hnsw, Some(parameter)) = (method, subject.parameter.get()) {
+        notes.extend(notes::of_small_ef(parameter, options.k, probes.is_sampled()));
+    }
+    simulation.visibility.close().await?;
+    let mut health = with_search(search, awaiting);
+    health.notes = notes;
+    Ok(Measurement { health, unfindable_rows, probes: Some(probes) })
+}
+
+async fn probes(
+    subject: &Subject<'_>,
+    index: &Arc<DecodedIndex>,
+    given: Option<Arc<ProbeSet>>,
+) -> Result<Arc<ProbeSet>, MeasureError> {
+    if let Some(given) = given {
+        return Ok(Arc::new(given.rebased_on(index)?));
+    }
+    match &subject.options.query_table {
+        Some(table) => Ok(Arc::new(queries::from_table(subject, table).await?)),
+        None => Ok(Arc::new(ProbeSet::from_index_sample(index, subject.options.probe_count, subject.options.seed)?)),
+    }
+}
+
+/// Recall at the parameter in force, and the curve.
+async fn quality(
+    subject: &Subject<'_>,
+    simulation: &mut Simulation,
+    lists: Option<u32>,
+) -> Result<SearchQuality, MeasureError> {
+    let options = subject.options;
+    let in_force = subject.parameter.get();
+    let mut search =
+        unknown::search(options, subject.parameter.clone(), subject.parameter.reason().unwrap_or("not measured"));
+    search.probe_count = simulation.probes.len() as u64;
+    let values: Vec<u32> = if options.curve {
+        grid::values(subject.index.name.method, in_force, lists)
+    } else {
+        in_force.into_iter().collect()
+    };
+    subject.progress.phase("searching", Some(values.len() as u64));
+    let mut curve = Vec::new();
+    let mut enough = false;
+    for (done, value) in values.into_iter().enumerate() {
+        if enough && Some(value) != in_force {
+            continue;
+        }
+        let evaluation = simulation.at(value).await?;
+        subject.progress.done(done as u64 + 1);
+        enough = enough || evaluation.mean >= RECALL_ENOUGH;
+        curve.push(CurvePoint {
+            value,
+            recall: evaluation.mean,
+            blind_share: evaluation.blind_share,
+            cost: evaluation.cost_mean,
+        });
+        if Some(value) == in_force {
+            take(&mut search, &evaluation);
+        }
+    }
+    if !curve.is_empty() {
+        search.curve = Measured::Known(curve);
+    }
+    Ok(search)
+}
+
+fn take(search: &mut SearchQuality, evaluation: &Evaluation) {
+    search.recall = Measured::Known(evaluation.mean);
+    search.recall_p5 = Measured::Known(evaluation.p5);
+    search.share_below_half = Measured::Known(evaluation.share_below_half);
+    search.blind_share = Measured::Known(evaluation.blind_share);
+    search.rows_returned_mean = Measured::Known(evaluation.rows_returned_mean);
+}
+
+async fn unfindable(
+    subject: &Subject<'_>,
+    index: &Arc<DecodedIndex>,
+) -> Result<Measured<UnfindableReport>, MeasureError> {
+    let parameter = match &subject.parameter {
+        Measured::Known(parameter) => *parameter,
+        Measured::Unknown(reason) => return Ok(Measured::unknown(reason.clone())),
+    };
+    let (index, sample, seed) = (index.clone(), subject.options.unfindable_sample, subject.options.seed);
+    subject.progress.phase("searching for every element's own vector", None);
+    let report =
+        compute_with_progress(subject.progress, move |progress| index.unfindable(parameter, sample, seed, progress))
+            .await??;
+    Ok(Measured::Known(report))
+}

@@ -1,0 +1,35 @@
+use crate::model::IndexDefinition;
+use crate::postgres::pages::StreamReport;
+
+pub(super) const OPTIMISM: &str = "the probe queries are rows of the index: recall is optimistic by about 0.01 against queries that were never indexed";
+
+pub(super) fn of_settings(index: &IndexDefinition, iterative_scan: Option<&str>) -> Vec<String> {
+    match iterative_scan {
+        Some(mode) if mode != "off" => vec![format!(
+            "{}.iterative_scan is {mode} in new sessions: a query that runs out of visible rows goes on searching, so it may find more than measured here",
+            index.name.method
+        )],
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn of_pace(report: &StreamReport) -> Option<String> {
+    report.paced.then(|| {
+        format!(
+            "the index is large against shared_buffers: its {} pages were read slowly ({:.1} s, of which {:.1} s waiting)",
+            report.blocks,
+            report.elapsed.as_secs_f64(),
+            report.rested.as_secs_f64()
+        )
+    })
+}
+
+/// A sampled row finds itself first, which takes one of ef_search's places.
+pub(super) fn of_small_ef(parameter: u32, k: u32, sampled: bool) -> Option<String> {
+    (sampled && parameter <= k).then(|| {
+        format!(
+            "hnsw.ef_search {parameter} yields at most {parameter} elements; the sampled row itself is one of them and is not counted, so recall@{k} is measured over the other {}",
+            parameter.saturating_sub(1)
+        )
+    })
+}

@@ -1,0 +1,392 @@
+//! vector and halfvec.
+
+use std::ops::Range;
+
+use half::f16;
+
+use super::Rows;
+use crate::pgvector::Metric;
+use crate::pgvector::store::{VectorStore, row};
+
+const SQUARED_L2: u8 = 0;
+const NEGATIVE_INNER_PRODUCT: u8 = 1;
+const L1: u8 = 2;
+
+const QUERIES: usize = 4;
+const ROWS: usize = 2;
+
+type Tile = [[f32; ROWS]; QUERIES];
+
+/// The functions of one metric, chosen for the CPU at run time.
+#[derive(Clone, Copy)]
+struct Kernels {
+    single: fn(&[f32], &[f32]) -> f32,
+    half: fn(&[u16], &[f32]) -> f32,
+    tile: fn([&[f32]; QUERIES], [&[f32]; ROWS]) -> Tile,
+    widen: fn(&[u16], &mut [f32]),
+}
+
+impl Kernels {
+    fn of(metric: Metric) -> Option<Self> {
+        match metric {
+            Metric::L2 => Some(Self::detect::<SQUARED_L2>()),
+            Metric::InnerProduct | Metric::Cosine => Some(Self::detect::<NEGATIVE_INNER_PRODUCT>()),
+            Metric::L1 => Some(Self::detect::<L1>()),
+            Metric::Hamming | Metric::Jaccard => None,
+        }
+    }
+
+    fn detect<const OP: u8>() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
+            // SAFETY (of all four): the CPU has the features, as just detected.
+            return Kernels {
+                single: |a, b| unsafe { avx2::single::<OP>(a, b) },
+                half: |a, b| unsafe { avx2::half::<OP>(a, b) },
+                tile: |queries, rows| unsafe { avx2::tile::<OP>(queries, rows) },
+                widen: |from, to| unsafe { avx2::widen(from, to) },
+            };
+        }
+        Self::portable::<OP>()
+    }
+
+    fn portable<const OP: u8>() -> Self {
+        Kernels {
+            single: portable::single::<OP>,
+            half: portable::half::<OP>,
+            tile: portable::tile::<OP>,
+            widen: portable::widen,
+        }
+    }
+}
+
+#[inline(always)]
+fn step<const OP: u8>(sum: f32, a: f32, b: f32) -> f32 {
+    match OP {
+        SQUARED_L2 => sum + (a - b) * (a - b),
+        NEGATIVE_INNER_PRODUCT => sum - a * b,
+        _ => sum + (a - b).abs(),
+    }
+}
+
+/// Rows of `vector`.
+pub(crate) struct DenseRows<'a> {
+    dimensions: usize,
+    data: &'a [f32],
+    kernels: Kernels,
+}
+
+impl<'a> Rows<'a> for DenseRows<'a> {
+    type Query = Vec<f32>;
+
+    fn of(store: &'a VectorStore, metric: Metric) -> Option<Self> {
+        match store {
+            VectorStore::Vector { dimensions, data } => {
+                Some(DenseRows { dimensions: *dimensions as usize, data, kernels: Kernels::of(metric)? })
+            }
+            _ => None,
+        }
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.dimensions * 4
+    }
+
+    fn query(&self, i: usize) -> Vec<f32> {
+        row(self.data, self.dimensions, i).to_vec()
+    }
+
+    #[inline]
+    fn distance(&self, query: &Vec<f32>, i: usize) -> f32 {
+        (self.kernels.single)(row(self.data, self.dimensions, i), query)
+    }
+
+    fn distances(&self, queries: &[Vec<f32>], rows: Range<usize>, out: &mut [f32]) {
+        let block = &self.data[rows.start * self.dimensions..rows.end * self.dimensions];
+        blocked(&self.kernels, self.dimensions, queries, block, out);
+    }
+}
+
+/// Rows of `halfvec`; queries are widened once.
+pub(crate) struct HalfRows<'a> {
+    dimensions: usize,
+    data: &'a [u16],
+    kernels: Kernels,
+}
+
+impl<'a> Rows<'a> for HalfRows<'a> {
+    type Query = Vec<f32>;
+
+    fn of(store: &'a VectorStore, metric: Metric) -> Option<Self> {
+        match store {
+            VectorStore::HalfVec { dimensions, data } => {
+                Some(HalfRows { dimensions: *dimensions as usize, data, kernels: Kernels::of(metric)? })
+            }
+            _ => None,
+        }
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.dimensions * 4
+    }
+
+    fn query(&self, i: usize) -> Vec<f32> {
+        let mut query = vec![0.0; self.dimensions];
+        (self.kernels.widen)(row(self.data, self.dimensions, i), &mut query);
+        query
+    }
+
+    #[inline]
+    fn distance(&self, query: &Vec<f32>, i: usize) -> f32 {
+        (self.kernels.half)(row(self.data, self.dimensions, i), query)
+    }
+
+    fn distances(&self, queries: &[Vec<f32>], rows: Range<usize>, out: &mut [f32]) {
+        let narrow = &self.data[rows.start * self.dimensions..rows.end * self.dimensions];
+        let mut block = vec![0.0; narrow.len()];
+        (self.kernels.widen)(narrow, &mut block);
+        blocked(&self.kernels, self.dimensions, queries, &block, out);
+    }
+}
+
+/// Tiles of 4 queries and 2 rows: each loaded number is used several times.
+fn blocked(kernels: &Kernels, dimensions: usize, queries: &[Vec<f32>], block: &[f32], out: &mut [f32]) {
+    let count = block.len() / dimensions.max(1);
+    let whole = (queries.len() / QUERIES * QUERIES, count / ROWS * ROWS);
+    for q in (0..whole.0).step_by(QUERIES) {
+        let tile_queries: [&[f32]; QUERIES] = std::array::from_fn(|i| &queries[q + i][..]);
+        for r in (0..whole.1).step_by(ROWS) {
+            let tile_rows = std::array::from_fn(|i| row(block, dimensions, r + i));
+            let tile = (kernels.tile)(tile_queries, tile_rows);
+            for (i, distances) in tile.iter().enumerate() {
+                out[(q + i) * count + r..][..ROWS].copy_from_slice(distances);
+            }
+        }
+    }
+    for (q, query) in queries.iter().enumerate() {
+        let first = if q < whole.0 { whole.1 } else { 0 };
+        for r in first..count {
+            out[q * count + r] = (kernels.single)(row(block, dimensions, r), query);
+        }
+    }
+}
+
+mod portable {
+    use super::*;
+
+    const LANES: usize = 8;
+
+    pub fn single<const OP: u8>(a: &[f32], b: &[f32]) -> f32 {
+        let mut lanes = [0.0; LANES];
+        let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+        let tail = a_chunks.remainder().iter().zip(b_chunks.remainder());
+        let tail = tail.fold(0.0, |sum, (x, y)| step::<OP>(sum, *x, *y));
+        for (x, y) in a_chunks.zip(b_chunks) {
+            for i in 0..LANES {
+                lanes[i] = step::<OP>(lanes[i], x[i], y[i]);
+            }
+        }
+        lanes.iter().sum::<f32>() + tail
+    }
+
+    pub fn half<const OP: u8>(a: &[u16], b: &[f32]) -> f32 {
+        a.iter().zip(b).fold(0.0, |sum, (x, y)| step::<OP>(sum, f16::from_bits(*x).to_f32(), *y))
+    }
+
+    pub fn tile<const OP: u8>(queries: [&[f32]; QUERIES], rows: [&[f32]; ROWS]) -> Tile {
+        queries.map(|query| rows.map(|row| single::<OP>(row, query)))
+    }
+
+    pub fn widen(from: &[u16], to: &mut [f32]) {
+        for (x, y) in from.iter().zip(to) {
+            *y = f16::from_bits(*x).to_f32();
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::*;
+
+    use super::*;
+
+    const LANES: usize = 8;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    fn step8<const OP: u8>(sum: __m256, a: __m256, b: __m256) -> __m256 {
+        match OP {
+            SQUARED_L2 => {
+                let difference = _mm256_sub_ps(a, b);
+                _mm256_fmadd_ps(difference, difference, sum)
+            }
+            NEGATIVE_INNER_PRODUCT => _mm256_fnmadd_ps(a, b, sum),
+            _ => {
+                let sign = _mm256_set1_ps(-0.0);
+                _mm256_add_ps(sum, _mm256_andnot_ps(sign, _mm256_sub_ps(a, b)))
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    fn sum8(v: __m256) -> f32 {
+        let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub fn single<const OP: u8>(a: &[f32], b: &[f32]) -> f32 {
+        let length = a.len().min(b.len());
+        let mut sums = [_mm256_setzero_ps(); 4];
+        let mut i = 0;
+        while i + 4 * LANES <= length {
+            for (j, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: i + 32 <= length of both slices.
+                let (x, y) = unsafe {
+                    (_mm256_loadu_ps(a.as_ptr().add(i + j * LANES)), _mm256_loadu_ps(b.as_ptr().add(i + j * LANES)))
+                };
+                *sum = step8::<OP>(*sum, x, y);
+            }
+            i += 4 * LANES;
+        }
+        while i + LANES <= length {
+            // SAFETY: i + 8 <= length of both slices.
+            let (x, y) = unsafe { (_mm256_loadu_ps(a.as_ptr().add(i)), _mm256_loadu_ps(b.as_ptr().add(i))) };
+            sums[0] = step8::<OP>(sums[0], x, y);
+            i += LANES;
+        }
+        let sum = _mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3]));
+        a[i..length].iter().zip(&b[i..length]).fold(sum8(sum), |sum, (x, y)| step::<OP>(sum, *x, *y))
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub fn half<const OP: u8>(a: &[u16], b: &[f32]) -> f32 {
+        let length = a.len().min(b.len());
+        let mut sums = [_mm256_setzero_ps(); 4];
+        let mut i = 0;
+        while i + LANES <= length {
+            // SAFETY: i + 8 <= length of both slices.
+            let (x, y) = unsafe {
+                (_mm256_cvtph_ps(_mm_loadu_si128(a.as_ptr().add(i).cast())), _mm256_loadu_ps(b.as_ptr().add(i)))
+            };
+            let lane = i / LANES % 4;
+            sums[lane] = step8::<OP>(sums[lane], x, y);
+            i += LANES;
+        }
+        let sum = _mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3]));
+        let tail = a[i..length].iter().zip(&b[i..length]);
+        tail.fold(sum8(sum), |sum, (x, y)| step::<OP>(sum, f16::from_bits(*x).to_f32(), *y))
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub fn tile<const OP: u8>(queries: [&[f32]; QUERIES], rows: [&[f32]; ROWS]) -> Tile {
+        let length = queries.iter().chain(&rows).map(|v| v.len()).min().unwrap_or(0);
+        let mut sums = [[_mm256_setzero_ps(); ROWS]; QUERIES];
+        let mut i = 0;
+        while i + LANES <= length {
+            // SAFETY: i + 8 <= length of every slice.
+            let (x, y) = unsafe {
+                (
+                    rows.map(|row| _mm256_loadu_ps(row.as_ptr().add(i))),
+                    queries.map(|q| _mm256_loadu_ps(q.as_ptr().add(i))),
+                )
+            };
+            for q in 0..QUERIES {
+                for r in 0..ROWS {
+                    sums[q][r] = step8::<OP>(sums[q][r], x[r], y[q]);
+                }
+            }
+            i += LANES;
+        }
+        let mut tile = [[0.0; ROWS]; QUERIES];
+        for q in 0..QUERIES {
+            for r in 0..ROWS {
+                let tail = rows[r][i..length].iter().zip(&queries[q][i..length]);
+                tile[q][r] = tail.fold(sum8(sums[q][r]), |sum, (x, y)| step::<OP>(sum, *x, *y));
+            }
+        }
+        tile
+    }
+
+    #[target_feature(enable = "avx2,f16c")]
+    pub fn widen(from: &[u16], to: &mut [f32]) {
+        let length = from.len().min(to.len());
+        let mut i = 0;
+        while i + LANES <= length {
+            // SAFETY: i + 8 <= length of both slices.
+            unsafe {
+                let wide = _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().add(i).cast()));
+                _mm256_storeu_ps(to.as_mut_ptr().add(i), wide);
+            }
+            i += LANES;
+        }
+        portable::widen(&from[i..length], &mut to[i..length]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        let next = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f16::from_f32((state >> 8) as f32 / (1 << 23) as f32 - 1.0).to_f32()
+        };
+        (0..count).map(next).collect()
+    }
+
+    fn reference(op: u8, a: &[f32], b: &[f32]) -> f64 {
+        let term = |(x, y): (&f32, &f32)| {
+            let (x, y) = (f64::from(*x), f64::from(*y));
+            match op {
+                SQUARED_L2 => (x - y) * (x - y),
+                NEGATIVE_INNER_PRODUCT => -x * y,
+                _ => (x - y).abs(),
+            }
+        };
+        a.iter().zip(b).map(term).sum()
+    }
+
+    fn check<const OP: u8>(kernels: Kernels, dimensions: usize) {
+        let vectors: Vec<Vec<f32>> = (0..9).map(|i| numbers(dimensions, i + 1)).collect();
+        let near = |a: f32, b: f64| (f64::from(a) - b).abs() <= 1e-5 * (1.0 + dimensions as f64);
+        for pair in vectors.windows(2) {
+            let expected = reference(OP, &pair[0], &pair[1]);
+            assert!(near((kernels.single)(&pair[0], &pair[1]), expected));
+            let narrow: Vec<u16> = pair[0].iter().map(|x| f16::from_f32(*x).to_bits()).collect();
+            assert!(near((kernels.half)(&narrow, &pair[1]), expected));
+            let mut wide = vec![0.0; dimensions];
+            (kernels.widen)(&narrow, &mut wide);
+            assert_eq!(wide, pair[0]);
+        }
+        let rows: Vec<f32> = vectors[..5].concat();
+        let queries = &vectors[2..];
+        let mut out = vec![f32::NAN; queries.len() * 5];
+        blocked(&kernels, dimensions, queries, &rows, &mut out);
+        for (q, query) in queries.iter().enumerate() {
+            for r in 0..5 {
+                assert!(near(out[q * 5 + r], reference(OP, &vectors[r], query)), "{q} {r}");
+            }
+        }
+    }
+
+    #[test]
+    fn kernels_agree_with_the_formula() {
+        for dimensions in [1, 3, 7, 8, 9, 31, 32, 33, 64, 384, 1001] {
+            for kernels in [Kernels::detect::<SQUARED_L2>(), Kernels::portable::<SQUARED_L2>()] {
+                check::<SQUARED_L2>(kernels, dimensions);
+            }
+            for kernels in [Kernels::detect::<NEGATIVE_INNER_PRODUCT>(), Kernels::portable::<NEGATIVE_INNER_PRODUCT>()]
+            {
+                check::<NEGATIVE_INNER_PRODUCT>(kernels, dimensions);
+            }
+            for kernels in [Kernels::detect::<L1>(), Kernels::portable::<L1>()] {
+                check::<L1>(kernels, dimensions);
+            }
+        }
+    }
+}

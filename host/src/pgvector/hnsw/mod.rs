@@ -1,0 +1,17 @@
+//! HNSW indexes: pages (`meta`, `tuple`, `reader`), graph (`index`), scores (`health`), search.
+
+mod health;
+mod index;
+mod meta;
+mod reader;
+mod search;
+mod suspicious;
+mod tuple;
+
+pub use health::GraphHealth;
+pub use index::HnswIndex;
+pub use reader::HnswReader;
+pub(crate) use search::{Scratch, ScratchPool};
+
+#[cfg(test)]
+pub(crate) mod fixture;

@@ -1,0 +1,14 @@
+//! IVFFlat indexes: pages (`meta`, `reader`), lists (`index`), scores (`health`), search.
+
+mod health;
+mod index;
+mod meta;
+mod reader;
+mod search;
+
+pub use health::ClusterHealth;
+pub use index::IvfflatIndex;
+pub use reader::IvfflatReader;
+
+#[cfg(test)]
+pub(crate) mod fixture;

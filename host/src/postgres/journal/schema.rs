@@ -1,0 +1,115 @@
+use tokio_postgres::Client;
+
+use super::JournalError;
+use crate::postgres::locks::{LOCK_CLASS, MIGRATION};
+
+/// Each runs once, in order; a released one is never edited.
+const MIGRATIONS: [&str; 1] = [VERSION_1];
+
+const VERSION_1: &str = "
+CREATE TABLE pgheal.repairs (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    issue_id    text NOT NULL,
+    issue_kind  text NOT NULL,
+    index_name  text,
+    strategy    text NOT NULL,
+    digest      text NOT NULL,
+    agenda      jsonb NOT NULL,
+    started_at  timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    rolling_back boolean NOT NULL DEFAULT false,
+    outcome     text CHECK (outcome IN ('healed', 'rolled_back', 'rollback_failed', 'inconclusive')),
+    result      jsonb,
+    reason      text NOT NULL DEFAULT '',
+    before      jsonb NOT NULL,
+    after       jsonb NOT NULL DEFAULT 'null'
+);
+COMMENT ON TABLE pgheal.repairs IS 'every repair, with the measurements that its verdict rests on';
+CREATE INDEX repairs_started_at ON pgheal.repairs (started_at);
+
+CREATE TABLE pgheal.journal (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    repair_id     bigint NOT NULL REFERENCES pgheal.repairs ON DELETE CASCADE,
+    seq           integer NOT NULL,
+    action        jsonb NOT NULL,
+    undo          jsonb NOT NULL,
+    state         text NOT NULL CHECK (state IN ('intended', 'done', 'undone', 'failed')),
+    object_name   text,
+    object_oid    oid,
+    backend_pid   integer,
+    backend_start timestamptz,
+    note          text NOT NULL DEFAULT '',
+    intended_at   timestamptz NOT NULL DEFAULT now(),
+    ended_at      timestamptz,
+    UNIQUE (repair_id, seq)
+);
+COMMENT ON TABLE pgheal.journal IS 'every step of a repair, written with its undo before it happened';
+
+CREATE TABLE pgheal.metrics (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    metrics  jsonb NOT NULL,
+    saved_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE pgheal.metrics IS 'the counters of the healing loop';
+
+CREATE TABLE pgheal.kept_indexes (
+    step_id       bigint PRIMARY KEY REFERENCES pgheal.journal ON DELETE RESTRICT,
+    repair_id     bigint NOT NULL REFERENCES pgheal.repairs ON DELETE RESTRICT,
+    index_oid     oid NOT NULL,
+    schema_name   text NOT NULL,
+    kept_name     text NOT NULL,
+    original_name text NOT NULL,
+    kept_since    timestamptz NOT NULL DEFAULT now(),
+    keep_until    timestamptz NOT NULL,
+    gone_at       timestamptz
+);
+COMMENT ON TABLE pgheal.kept_indexes IS 'replaced indexes, kept until their rollback window ends';
+";
+
+/// Creates or migrates the schema in one transaction, alone.
+pub async fn migrate(client: &mut Client) -> Result<(), JournalError> {
+    let transaction = client.transaction().await?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1, $2)", &[&LOCK_CLASS, &MIGRATION]).await?;
+    let owner = transaction
+        .query_opt(
+            "SELECT r.rolname, r.rolsuper OR pg_has_role(n.nspowner, 'MEMBER')
+               FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'pgheal'",
+            &[],
+        )
+        .await?;
+    match owner {
+        // Somebody else's tables could carry triggers that would run with our privileges.
+        Some(row) if !row.get::<_, bool>(1) => return Err(JournalError::ForeignSchema(row.get(0))),
+        Some(_) => {}
+        None => transaction.batch_execute("CREATE SCHEMA IF NOT EXISTS pgheal").await?,
+    }
+    transaction
+        .batch_execute(
+            "CREATE TABLE IF NOT EXISTS pgheal.migrations (
+                 version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
+        )
+        .await?;
+    let found: i32 =
+        transaction.query_one("SELECT coalesce(max(version), 0) FROM pgheal.migrations", &[]).await?.get(0);
+    let known = MIGRATIONS.len() as i32;
+    if found > known {
+        return Err(JournalError::NewerSchema { found, known });
+    }
+    for version in found + 1..=known {
+        transaction.batch_execute(MIGRATIONS[version as usize - 1]).await?;
+        transaction.execute("INSERT INTO pgheal.migrations (version) VALUES ($1)", &[&version]).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Whether this database has a journal that can be read.
+pub async fn exists(client: &Client) -> Result<bool, JournalError> {
+    Ok(client
+        .query_one(
+            "SELECT to_regclass('pgheal.repairs') IS NOT NULL AND to_regclass('pgheal.kept_indexes') IS NOT NULL",
+            &[],
+        )
+        .await?
+        .get(0))
+}

@@ -1,0 +1,161 @@
+//! An index that is played, for the tests of this crate.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use pgheal_guest_sdk::host::actions::{BuildOptions, Candidate, Comparison, Reinsertion, SettingScope};
+use pgheal_guest_sdk::*;
+
+/// A healthy HNSW index of 10,000 elements; tests make it sick.
+pub fn health() -> IndexHealth {
+    IndexHealth {
+        size_bytes: 1 << 20,
+        recall: Some(0.98),
+        recall_p5: Some(0.9),
+        blind_share: Some(0.0),
+        unfindable: Some(0),
+        unfindable_of: Some(10_000),
+        parameter_in_force: Some(40),
+        curve: vec![CurvePoint { value: 40, recall: 0.98, blind_share: 0.0, cost: 500.0 }],
+        elements_live: Some(10_000),
+        elements_reachable: Some(10_000),
+        elements_deleted: Some(0),
+        orphan_count: Some(0),
+        connectivity_score: Some(1.0),
+        entry_point_quality: Some(1.0),
+        fragmentation: Some(0.0),
+        m: Some(8),
+        ef_construction: Some(64),
+        lists: None,
+        empty_clusters: None,
+        cluster_balance: None,
+        centroid_quality: None,
+        training_staleness_hours: None,
+    }
+}
+
+/// A sick one: recall, blind share, unfindable elements.
+pub fn sick(recall: f64, blind_share: f64, unfindable: u64) -> IndexHealth {
+    IndexHealth { recall: Some(recall), blind_share: Some(blind_share), unfindable: Some(unfindable), ..health() }
+}
+
+pub fn context() -> RepairContext {
+    let issue = Issue {
+        id: "i".into(),
+        severity: Severity::High,
+        kind: blind_spots(),
+        index: None,
+    };
+    RepairContext {
+        diagnosis: Diagnosis {
+            issue,
+            cause: RootCause::GraphBlindSpots,
+            confidence: 1.0,
+            explanation: String::new(),
+        },
+        recall_target: 0.95,
+        max_blind_share: 0.005,
+        dry_run: false,
+        consent_irreversible: false,
+        reinsertion_refused: None,
+        rebuild_refused: None,
+        settings: Vec::new(),
+    }
+}
+
+pub fn blind_spots() -> IssueKind {
+    IssueKind::BlindSpots(BlindSpots { blind_share: 0.02, unfindable: 100, unfindable_of: 10_000 })
+}
+
+/// Plays an index whose health goes through a list: each vacuum takes it one further. Builds measure as told.
+pub struct FakeIndex {
+    pub method: AccessMethod,
+    pub healths: RefCell<VecDeque<IndexHealth>>,
+    /// What each build measures, and whether it passes the gate.
+    pub builds: RefCell<VecDeque<(IndexHealth, bool)>>,
+    pub refuse_reinsertion: bool,
+    pub calls: RefCell<Vec<String>>,
+}
+
+impl FakeIndex {
+    pub fn new(healths: Vec<IndexHealth>, builds: Vec<(IndexHealth, bool)>) -> Self {
+        FakeIndex {
+            method: AccessMethod::Hnsw,
+            healths: RefCell::new(healths.into()),
+            builds: RefCell::new(builds.into()),
+            refuse_reinsertion: false,
+            calls: RefCell::default(),
+        }
+    }
+
+    fn note(&self, call: impl Into<String>) {
+        self.calls.borrow_mut().push(call.into());
+    }
+
+    fn now(&self) -> IndexHealth {
+        self.healths.borrow()[0].clone()
+    }
+}
+
+impl IndexTools for FakeIndex {
+    fn method(&self) -> AccessMethod {
+        self.method
+    }
+    fn health(&self) -> Result<IndexHealth, HostError> {
+        Ok(self.now())
+    }
+    fn unfindable_rows(&self, limit: u32) -> Result<Vec<(u32, u16)>, HostError> {
+        Ok((0..self.now().unfindable.unwrap_or(0).min(u64::from(limit)) as u32).map(|block| (block, 1)).collect())
+    }
+    fn reinsert_rows(&self, rows: &[(u32, u16)]) -> Result<Reinsertion, HostError> {
+        if self.refuse_reinsertion {
+            return Err(HostError::Denied("a trigger".into()));
+        }
+        self.note(format!("reinsert {}", rows.len()));
+        Ok(Reinsertion { rows: rows.len() as u64, skipped: 0, took_ms: 5, wal_bytes: 100 })
+    }
+    fn vacuum(&self) -> Result<u64, HostError> {
+        self.note("vacuum");
+        if self.healths.borrow().len() > 1 {
+            self.healths.borrow_mut().pop_front();
+        }
+        Ok(7)
+    }
+    fn analyze(&self) -> Result<(), HostError> {
+        Ok(())
+    }
+    fn build_beside(&self, options: BuildOptions) -> Result<Candidate, HostError> {
+        self.note(format!("build {}", crate::rebuild::describe(options)));
+        Ok(Candidate { id: 1, name: "beside".into(), size_bytes: 1, build_ms: 11 })
+    }
+    fn compare(&self, _candidate: &Candidate) -> Result<Comparison, HostError> {
+        let (after, gate_passed) = self.builds.borrow_mut().pop_front().expect("the test plays every build");
+        Ok(Comparison {
+            before: self.now(),
+            after,
+            latency_before_ms: None,
+            latency_after_ms: Some(1.5),
+            gate_passed,
+            reason: "played".into(),
+        })
+    }
+    fn swap(&self, _candidate: &Candidate) -> Result<(), HostError> {
+        self.note("swap");
+        Ok(())
+    }
+    fn discard(&self, _candidate: &Candidate) -> Result<(), HostError> {
+        self.note("discard");
+        Ok(())
+    }
+    fn reindex_concurrently(&self) -> Result<(), HostError> {
+        self.note("reindex");
+        self.healths.borrow_mut().pop_front();
+        Ok(())
+    }
+    fn set_parameter(&self, _: &str, _: &str, _: SettingScope, _: Option<&str>) -> Result<(), HostError> {
+        Err(HostError::Denied("not played".into()))
+    }
+    fn validate_on_scans(&self, _value: u32) -> Result<(f64, f64), HostError> {
+        Err(HostError::Denied("not played".into()))
+    }
+}

@@ -1,0 +1,184 @@
+use pgheal_guest_sdk::*;
+
+use crate::goal::Goal;
+use crate::plan::{self, Method, plan};
+use crate::rebuild::{rebuild, reindex};
+use crate::surgical::{Outcome, measured, reconnect};
+
+/// Carries the plan out, and the next stronger method where it was not enough.
+pub fn repair(tools: &dyn IndexTools, kind: &IssueKind, context: &RepairContext) -> Result<RepairResult, RepairError> {
+    let goal = Goal::of(context);
+    // An invalid index may not be measurable; a build of it is all the same.
+    let mut health = match tools.health() {
+        Ok(health) => Some(health),
+        Err(_) if matches!(kind, IssueKind::InvalidIndex(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let mut method = plan(kind, tools.method(), health.as_ref(), context)?;
+    let mut report = Report::new("");
+    goal.write(&mut report);
+    if let Some(health) = &health {
+        measured(&mut report, "before", health);
+    }
+    if let (Method::Surgical { repair_type }, Some(found)) = (&method, &health) {
+        report.repair_type(repair_type);
+        match reconnect(tools, kind, &goal, found.clone(), &mut report)? {
+            Outcome::Healed => return Ok(report.success()),
+            Outcome::NotEnough(missing) => {
+                report.add("escalated", &missing);
+                warn!("re-insertion was not enough: {missing}");
+                health = Some(tools.health()?);
+                method = plan::rebuild("index_rebuild", missing, context)?;
+            }
+        }
+    }
+    match method {
+        Method::Rebuild { repair_type, because } => {
+            report.repair_type(repair_type);
+            report.add("because", because);
+            rebuild(tools, kind, &goal, context, health.as_ref(), &mut report)?;
+        }
+        Method::Reindex { because } => {
+            report.repair_type("index_rebuild");
+            report.add("because", because);
+            reindex(tools, kind, &goal, &mut report)?;
+        }
+        Method::Surgical { .. } => {
+            return Err(RepairError::Host("re-insertion needs a measurement, and there is none".to_owned()));
+        }
+    }
+    Ok(report.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{FakeIndex, blind_spots, context, health, sick};
+
+    fn check(index: &FakeIndex, kind: &IssueKind, context: &RepairContext, calls: &[&str], ends: Result<&str, &str>) {
+        let result = repair(index, kind, context);
+        assert_eq!(*index.calls.borrow(), calls);
+        match (result, ends) {
+            (Ok(result), Ok(repair_type)) => {
+                assert_eq!(result.repair_type, repair_type);
+                let goal = Goal::read(&result).expect("validate needs the goal");
+                assert_eq!(goal, Goal::of(context));
+            }
+            (Err(RepairError::CannotImprove(reason) | RepairError::ValidationFailed(reason)), Err(part)) => {
+                assert!(reason.contains(part), "{reason}");
+            }
+            (found, expected) => panic!("{found:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn rounds_go_on_while_they_gain() {
+        let index = FakeIndex::new(vec![sick(0.94, 0.01, 600), sick(0.97, 0.0, 120), sick(0.99, 0.0, 5)], vec![]);
+        let calls = ["reinsert 600", "vacuum", "reinsert 120", "vacuum"];
+        check(&index, &blind_spots(), &context(), &calls, Ok("orphan_reconnection"));
+    }
+
+    #[test]
+    fn a_goal_that_is_met_ends_it_where_nothing_more_is_gained() {
+        let index = FakeIndex::new(vec![sick(0.94, 0.01, 600), sick(0.97, 0.0, 40), sick(0.97, 0.0, 39)], vec![]);
+        let calls = ["reinsert 600", "vacuum", "reinsert 40", "vacuum"];
+        check(&index, &blind_spots(), &context(), &calls, Ok("orphan_reconnection"));
+    }
+
+    #[test]
+    fn what_reinsertion_does_not_reach_is_built_denser() {
+        let stuck = vec![sick(0.90, 0.03, 700), sick(0.92, 0.02, 690)];
+        let index = FakeIndex::new(stuck.clone(), vec![(health(), true)]);
+        let calls = ["reinsert 700", "vacuum", "build with m = 16, ef_construction = 128", "swap"];
+        check(&index, &blind_spots(), &context(), &calls, Ok("index_rebuild"));
+
+        let mut denser = sick(0.94, 0.0, 0);
+        (denser.m, denser.ef_construction) = (Some(16), Some(128));
+        let index = FakeIndex::new(stuck, vec![(denser, true), (health(), true)]);
+        let calls = [
+            "reinsert 700",
+            "vacuum",
+            "build with m = 16, ef_construction = 128",
+            "discard",
+            "build with m = 24, ef_construction = 200",
+            "swap",
+        ];
+        check(&index, &blind_spots(), &context(), &calls, Ok("index_rebuild"));
+    }
+
+    #[test]
+    fn a_gate_that_is_not_passed_leaves_nothing_behind() {
+        let mut dense = sick(0.90, 0.03, 2_000);
+        (dense.m, dense.ef_construction) = (Some(48), Some(200));
+        let index = FakeIndex::new(vec![dense.clone()], vec![(dense, false)]);
+        let calls = ["build with the same parameters", "discard"];
+        check(&index, &blind_spots(), &context(), &calls, Err("the gate is not passed: played"));
+    }
+
+    #[test]
+    fn refusals_are_respected() {
+        let mut refused = context();
+        refused.reinsertion_refused = Some("row security".into());
+        let index = FakeIndex::new(vec![sick(0.90, 0.03, 100)], vec![(health(), true)]);
+        let calls = ["build with m = 16, ef_construction = 128", "swap"];
+        check(&index, &blind_spots(), &refused, &calls, Ok("index_rebuild"));
+
+        refused.rebuild_refused = Some("it is a partition's index".into());
+        let index = FakeIndex::new(vec![sick(0.90, 0.03, 100)], vec![]);
+        check(&index, &blind_spots(), &refused, &[], Err("consent"));
+
+        refused.consent_irreversible = true;
+        let index = FakeIndex::new(vec![sick(0.90, 0.03, 100), health()], vec![]);
+        check(&index, &blind_spots(), &refused, &["reindex"], Ok("index_rebuild"));
+        let index = FakeIndex::new(vec![sick(0.90, 0.03, 100), sick(0.91, 0.03, 90)], vec![]);
+        check(&index, &blind_spots(), &refused, &["reindex"], Err("recall 0.9100"));
+
+        let mut index = FakeIndex::new(vec![sick(0.90, 0.03, 100)], vec![(health(), true)]);
+        index.refuse_reinsertion = true;
+        let calls = ["build with m = 16, ef_construction = 128", "swap"];
+        check(&index, &blind_spots(), &context(), &calls, Ok("index_rebuild"));
+    }
+
+    #[test]
+    fn fragmentation_is_rebuilt_where_reinsertion_cannot_fill_it() {
+        let kind = |level| IssueKind::Fragmentation(Fragmentation { level, elements_deleted: 1_000 });
+        let fragmented = |level, unfindable| {
+            let mut health = sick(0.98, 0.0, unfindable);
+            (health.fragmentation, health.elements_deleted) = (Some(level), Some(1_000));
+            health
+        };
+        let rebuilt = ["build with the same parameters", "swap"];
+        let index = FakeIndex::new(vec![fragmented(0.9, 700)], vec![(health(), true)]);
+        check(&index, &kind(0.9), &context(), &rebuilt, Ok("index_rebuild"));
+        let index = FakeIndex::new(vec![fragmented(0.6, 100)], vec![(health(), true)]);
+        check(&index, &kind(0.6), &context(), &rebuilt, Ok("index_rebuild"));
+        let index = FakeIndex::new(vec![fragmented(0.6, 700), fragmented(0.2, 3)], vec![]);
+        check(&index, &kind(0.6), &context(), &["reinsert 700", "vacuum"], Ok("partial_rebalance"));
+    }
+
+    #[test]
+    fn lists_are_trained_anew_and_made_fewer_where_the_probes_do_not_reach() {
+        let lists = |recall: f64, lists| {
+            let mut health = sick(recall, 0.0, 0);
+            (health.lists, health.parameter_in_force, health.unfindable) = (Some(lists), Some(1), None);
+            health.curve = vec![
+                CurvePoint { value: 1, recall, blind_share: 0.0, cost: 100.0 },
+                CurvePoint { value: 5, recall: 0.97, blind_share: 0.0, cost: 500.0 },
+            ];
+            health
+        };
+        let kind =
+            IssueKind::LowRecall(LowRecall { recall: 0.6, p5: 0.0, target: 0.95, k: 10, parameter_in_force: 1 });
+        let mut index = FakeIndex::new(vec![lists(0.6, 50)], vec![(lists(0.8, 50), true), (lists(0.96, 10), true)]);
+        index.method = AccessMethod::Ivfflat;
+        let calls = ["build with the same parameters", "discard", "build with lists = 10", "swap"];
+        check(&index, &kind, &context(), &calls, Ok("cluster_retraining"));
+    }
+
+    #[test]
+    fn an_issue_of_the_other_method_is_not_its_business() {
+        let index = FakeIndex::new(vec![health()], vec![]);
+        let result = repair(&index, &IssueKind::StaleTraining(StaleTraining { hours: 200.0 }), &context());
+        assert_eq!(result, Err(RepairError::UnsupportedIssue));
+    }
+}
