@@ -1,4 +1,5 @@
-//! What a policy can ask of its host. Off the sandbox (native tests) these calls panic.
+//! What a policy can ask of its host. Out of the sandbox (in native tests) these calls panic,
+//! except for the log's.
 
 use crate::bindings::strategy::pgheal::policy as wit;
 use crate::{HostError, RepairError};
@@ -26,7 +27,16 @@ pub mod database {
 
 /// Lines in the host's log, with the policy's name on them; see also [`crate::info!`] and its siblings.
 pub mod log {
-    pub use super::wit::log::{Level, write};
+    pub use super::wit::log::Level;
+
+    /// In native tests the line goes to the standard error.
+    pub fn write(level: Level, message: &str) {
+        if cfg!(target_arch = "wasm32") {
+            super::wit::log::write(level, message);
+        } else {
+            eprintln!("{level:?}: {message}");
+        }
+    }
 }
 
 #[macro_export]

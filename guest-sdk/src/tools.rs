@@ -15,13 +15,7 @@ pub trait IndexTools {
     fn swap(&self, candidate: &Candidate) -> Result<(), HostError>;
     fn discard(&self, candidate: &Candidate) -> Result<(), HostError>;
     fn reindex_concurrently(&self) -> Result<(), HostError>;
-    fn set_parameter(
-        &self,
-        name: &str,
-        value: &str,
-        scope: SettingScope,
-        role: Option<&str>,
-    ) -> Result<(), HostError>;
+    fn set_parameter(&self, name: &str, value: &str, scope: SettingScope, role: Option<&str>) -> Result<(), HostError>;
     fn validate_on_scans(&self, value: u32) -> Result<(f64, f64), HostError>;
 }
 
@@ -70,13 +64,7 @@ impl IndexTools for HostTools<'_> {
     fn reindex_concurrently(&self) -> Result<(), HostError> {
         actions::reindex_concurrently(self.index)
     }
-    fn set_parameter(
-        &self,
-        name: &str,
-        value: &str,
-        scope: SettingScope,
-        role: Option<&str>,
-    ) -> Result<(), HostError> {
+    fn set_parameter(&self, name: &str, value: &str, scope: SettingScope, role: Option<&str>) -> Result<(), HostError> {
         actions::set_parameter(name, value, scope, role)
     }
     fn validate_on_scans(&self, value: u32) -> Result<(f64, f64), HostError> {

@@ -11,10 +11,8 @@ use pgheal::components::*;
 use pgheal::model::*;
 
 fn policies_dir() -> PathBuf {
-    std::env::var_os("PGHEAL_POLICIES_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/policies"),
-        PathBuf::from,
-    )
+    std::env::var_os("PGHEAL_POLICIES_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/policies"), PathBuf::from)
 }
 
 fn test_policies_dir() -> PathBuf {
@@ -23,11 +21,8 @@ fn test_policies_dir() -> PathBuf {
 
 /// Small enough that a test of a limit does not take long.
 fn tight() -> Limits {
-    let budget = Budget {
-        fuel: u64::MAX / 2,
-        guest_time: Duration::from_millis(200),
-        wall_time: Some(Duration::from_secs(20)),
-    };
+    let budget =
+        Budget { fuel: u64::MAX / 2, guest_time: Duration::from_millis(200), wall_time: Some(Duration::from_secs(20)) };
     Limits { pure: budget, effect: budget, host_calls: 600, log_lines: 100, ..Limits::default() }
 }
 
@@ -125,7 +120,9 @@ fn health(parameter: u32) -> IndexHealth {
             rows_returned_mean: unknown(),
             unfindable: Measured::Known(Unfindable { count: 0, of_sampled: 1_000 }),
             curve: Measured::Known(
-                curve.map(|(value, recall, blind_share, cost)| CurvePoint { value, recall, blind_share, cost }).to_vec(),
+                curve
+                    .map(|(value, recall, blind_share, cost)| CurvePoint { value, recall, blind_share, cost })
+                    .to_vec(),
             ),
         },
         structure: Structure::Hnsw(HnswHealth {
@@ -228,10 +225,7 @@ impl PolicyHost for Played {
 
 #[tokio::test]
 async fn the_shipped_policies_load_and_work() {
-    let dir = Scratch::with(
-        "shipped",
-        &["prioritizer_default.wasm", "parameter_tuning.wasm", "index_rebalance.wasm"],
-    );
+    let dir = Scratch::with("shipped", &["prioritizer_default.wasm", "parameter_tuning.wasm", "index_rebalance.wasm"]);
     let (policies, failures) = load(&dir, &Limits::default()).await;
     assert_eq!(failures, []);
     let names: Vec<String> = policies.strategies().into_iter().map(|info| info.name).collect();
@@ -269,8 +263,7 @@ async fn the_shipped_policies_load_and_work() {
 async fn the_default_prioritizer_ranks() {
     let dir = Scratch::with("ranks", &["prioritizer_default.wasm"]);
     let (policies, _) = load(&dir, &Limits::default()).await;
-    let orphans =
-        Issue { kind: IssueKind::OrphanNodes { count: 30, elements_live: 1_000 }, ..issue("orphans") };
+    let orphans = Issue { kind: IssueKind::OrphanNodes { count: 30, elements_live: 1_000 }, ..issue("orphans") };
     assert_eq!(policies.compute_priority(&orphans).await, Ok(30.0));
     let ranked = policies.prioritize(&[diagnosis(orphans), diagnosis(issue("recall"))]).await.expect("answers");
     assert_eq!(ranked.iter().map(|r| r.position).collect::<Vec<_>>(), [1, 0]);
@@ -290,7 +283,10 @@ async fn every_violation_of_a_limit_has_its_name() {
         policies.propose("misbehaving", &issue, &context(&issue), Played::new()).await
     };
 
-    assert_eq!(policies.can_repair("misbehaving", &issue("loop")).await, Err(CallError::CpuTime(limits.pure.guest_time)));
+    assert_eq!(
+        policies.can_repair("misbehaving", &issue("loop")).await,
+        Err(CallError::CpuTime(limits.pure.guest_time))
+    );
     assert_eq!(propose("loop").await, Err(CallError::CpuTime(limits.effect.guest_time)));
     match propose("memory").await {
         Err(CallError::Memory { wanted, limit }) => assert!(wanted > limit && limit == limits.memory_bytes),
@@ -339,12 +335,14 @@ async fn the_hosts_time_is_not_the_guests() {
     let mut limits = tight();
     limits.effect.wall_time = None;
     let (policies, _) = load(&dir, &limits).await;
-    let slow = || Arc::new(Played {
-        parameter: 40.into(),
-        calls: Vec::new().into(),
-        health_takes: Duration::from_millis(600),
-        rows: 1,
-    });
+    let slow = || {
+        Arc::new(Played {
+            parameter: 40.into(),
+            calls: Vec::new().into(),
+            health_takes: Duration::from_millis(600),
+            rows: 1,
+        })
+    };
     let one = issue("slow-host");
     let answer = policies.propose("misbehaving", &one, &context(&one), slow()).await;
     assert_eq!(answer, Ok("recall Some(0.8)".into()));
@@ -453,7 +451,8 @@ async fn compiled_components_are_kept_and_checked() {
     let dir = Scratch::with("cache", &["prioritizer_default.wasm", "index_rebalance.wasm"]);
     let cache = Scratch::new("cache-dir");
     let cache_dir = cache.0.join("compiled");
-    let load = || Policies::load_dir(&dir.0, &tight(), Some(&cache_dir));
+    let limits = tight();
+    let load = || Policies::load_dir(&dir.0, &limits, Some(&cache_dir));
     let (policies, _) = load().await.expect("loads");
     assert_eq!(policies.strategies().len() + policies.prioritizers().len(), 2);
     let files = || fs::read_dir(&cache_dir).expect("made").map(|f| f.expect("readable").path()).collect::<Vec<_>>();

@@ -1,10 +1,21 @@
+//! The project's own commands: `cargo xtask --help`.
+
+mod bench;
+mod cargo;
+mod demo;
 mod guests;
+mod setup;
+mod test;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+/// Sets up, tests, shows and measures pgheal.
 #[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -12,38 +23,38 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build policies into target/policies, by default all of strategies/.
-    Guests {
-        /// Packages under strategies/ or tests/guests/.
-        packages: Vec<String>,
-        /// The misbehaving policies of the tests, too (target/test-policies).
-        #[arg(long)]
-        tests: bool,
-    },
+    /// Fetches PostgreSQL with pgvector and builds the policies; the other commands do it by themselves
+    Setup,
+    /// Builds the policies: all shipped ones and those of the tests, or the packages named
+    Guests { packages: Vec<String> },
+    /// Runs the unit tests and the end-to-end tests
+    Test(test::Options),
+    /// Shows indexes that are sick, healed and compared, and a repair that is rolled back
+    Demo(demo::Options),
+    /// Measures pgheal against what PostgreSQL itself offers
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
-        Command::Guests { packages, tests } => build_guests(packages, tests),
-    }
+fn main() -> ExitCode {
+    let run = || -> Result<ExitCode> {
+        let workspace = workspace()?;
+        match Arguments::parse().command {
+            Command::Setup => setup::all(&workspace).map(|_| ExitCode::SUCCESS),
+            Command::Guests { packages } => setup::policies(&workspace, &packages).map(|()| ExitCode::SUCCESS),
+            Command::Test(options) => test::run(&workspace, &options),
+            Command::Demo(options) => demo::run(&workspace, &options),
+            Command::Bench(bench) => bench::run(&workspace, &bench),
+        }
+    };
+    run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
-fn build_guests(mut packages: Vec<String>, tests: bool) -> anyhow::Result<()> {
-    let root = workspace_root();
-    if packages.is_empty() {
-        packages = guests::shipped_policies(root)?;
-    }
-    if tests {
-        packages.extend(guests::test_policies(root)?);
-    }
-    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-    let built: Vec<PathBuf> = guests::build_guests(root, &packages)?;
-    for path in built {
-        println!("{}", path.display());
-    }
-    Ok(())
-}
-
-fn workspace_root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+/// The repository's root: cargo runs this program's package from there.
+fn workspace() -> Result<PathBuf> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(package.parent().context("xtask lies in the workspace")?.to_owned())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
 
 use super::bindings::{prioritizer::PrioritizerPre, strategy::StrategyPre};
 use super::cache::CompileCache;
@@ -14,7 +15,8 @@ use super::{LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, Re
 use crate::model::{AccessMethod, IndexName, Issue, IssueKind, Severity};
 
 const STRATEGY_IMPORTS: &[&str] = &["types", "log", "database", "measure", "actions", "context"];
-const PRIORITIZER_IMPORTS: &[&str] = &["types", "log"];
+/// `context` has no functions; what the SDK builds names it anyhow.
+const PRIORITIZER_IMPORTS: &[&str] = &["types", "log", "context"];
 const PACKAGE: &str = "pgheal:policy/";
 
 pub(super) enum Loaded {
@@ -185,7 +187,11 @@ fn check_imports(sandbox: &Sandbox, component: &Component, kind: PolicyKind) -> 
         PolicyKind::Strategy => STRATEGY_IMPORTS,
         PolicyKind::Prioritizer => PRIORITIZER_IMPORTS,
     };
-    for (import, _) in component.component_type().imports(&sandbox.engine) {
+    for (import, item) in component.component_type().imports(&sandbox.engine) {
+        // A name for a type of an interface brings no function along.
+        if matches!(item.ty, ComponentItem::Type(_)) {
+            continue;
+        }
         let interface = import.strip_prefix(PACKAGE).map(|rest| rest.split('@').next().unwrap_or(rest));
         ensure!(
             interface.is_some_and(|interface| granted.contains(&interface)),

@@ -6,7 +6,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
 
-use super::bindings::{prioritizer::Prioritizer, strategy::Strategy};
+use super::bindings::prioritizer::Prioritizer;
+use super::bindings::strategy::{Strategy, pgheal::policy::context};
 use super::error::Violation;
 use super::limits::Budget;
 use super::meter::Meter;
@@ -40,6 +41,7 @@ impl Sandbox {
         Strategy::add_to_linker::<_, HasSelf<_>>(&mut strategies, |state| state)?;
         let mut prioritizers = Linker::new(&engine);
         Prioritizer::add_to_linker::<_, HasSelf<_>>(&mut prioritizers, |state| state)?;
+        context::add_to_linker::<_, HasSelf<_>>(&mut prioritizers, |state| state)?;
         Ok(Arc::new(Sandbox {
             engine,
             limits: Arc::new(limits.clone()),

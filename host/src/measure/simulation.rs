@@ -10,6 +10,8 @@ use crate::postgres::liveness::RowVisibility;
 /// Exact neighbours beyond k that are looked for at once, so that dead rows among them seldom need a second pass.
 const SPARE_FACTOR: usize = 4;
 const SPARE: usize = 16;
+/// Rows of one query that are looked at for ties with the k-th.
+const TIES_AT_MOST: usize = 2_000;
 
 /// Searches on the decoded index, evaluated against exact neighbours and the heap's visibility.
 pub(super) struct Simulation {
@@ -94,7 +96,12 @@ impl Simulation {
                 .iter()
                 .map(|near| near.iter().filter_map(|(tid, d)| Some((self.visibility.visible_row(*tid)?, *d))).collect())
                 .collect();
-            if self.neighbours.complete || visible.iter().all(|near| near.len() >= self.k) {
+            // A list that ends among rows as far away as the k-th does not hold all of these.
+            let suffices = |near: &Vec<(Tid, f32)>| match (near.get(self.k.saturating_sub(1)), near.last()) {
+                (Some((_, kth)), Some((_, last))) => last > kth || near.len() >= TIES_AT_MOST,
+                _ => false,
+            };
+            if self.neighbours.complete || visible.iter().all(suffices) {
                 return Ok(visible);
             }
             self.neighbours = exact(&self.index, &self.probes, self.neighbours.fetch * SPARE_FACTOR).await?;

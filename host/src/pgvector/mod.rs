@@ -27,8 +27,10 @@ mod tid_vec;
 mod unfindable;
 mod value;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fixture;
 #[cfg(test)]
-mod fixture;
+mod properties;
 
 pub use error::{IndexError, PageError, PageFault, ProbeError, ValueFault};
 pub use hnsw::{GraphHealth, HnswIndex, HnswReader};

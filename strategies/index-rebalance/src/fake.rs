@@ -40,19 +40,9 @@ pub fn sick(recall: f64, blind_share: f64, unfindable: u64) -> IndexHealth {
 }
 
 pub fn context() -> RepairContext {
-    let issue = Issue {
-        id: "i".into(),
-        severity: Severity::High,
-        kind: blind_spots(),
-        index: None,
-    };
+    let issue = Issue { id: "i".into(), severity: Severity::High, kind: blind_spots(), index: None };
     RepairContext {
-        diagnosis: Diagnosis {
-            issue,
-            cause: RootCause::GraphBlindSpots,
-            confidence: 1.0,
-            explanation: String::new(),
-        },
+        diagnosis: Diagnosis { issue, cause: RootCause::GraphBlindSpots, confidence: 1.0, explanation: String::new() },
         recall_target: 0.95,
         max_blind_share: 0.005,
         dry_run: false,

@@ -31,9 +31,7 @@ impl Goal {
     /// What is still missing, with numbers. What could not be measured is missing, too.
     pub fn met(&self, kind: &IssueKind, health: &IndexHealth) -> Result<(), String> {
         match kind {
-            IssueKind::Fragmentation(_) => {
-                below("fragmentation", health.fragmentation, FRAGMENTATION_BELOW)
-            }
+            IssueKind::Fragmentation(_) => below("fragmentation", health.fragmentation, FRAGMENTATION_BELOW),
             IssueKind::OrphanNodes(_) => match health.orphan_count {
                 Some(count) if count < ORPHANS_BELOW => Ok(()),
                 Some(count) => Err(format!("{count} orphans, fewer than {ORPHANS_BELOW} are wanted")),
@@ -46,9 +44,7 @@ impl Goal {
             },
             IssueKind::UnbalancedClusters(_) => match health.cluster_balance {
                 Some(balance) if balance <= BALANCE_AT_MOST => Ok(()),
-                Some(balance) => {
-                    Err(format!("cluster balance {balance:.2}, at most {BALANCE_AT_MOST} is wanted"))
-                }
+                Some(balance) => Err(format!("cluster balance {balance:.2}, at most {BALANCE_AT_MOST} is wanted")),
                 None => unknown("cluster balance"),
             },
             IssueKind::LowRecall(_) => self.search(health),

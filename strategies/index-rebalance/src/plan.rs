@@ -44,14 +44,12 @@ pub fn plan(
 }
 
 /// A rebuild, in the form that is possible here.
-pub fn rebuild(
-    repair_type: &'static str,
-    because: String,
-    context: &RepairContext,
-) -> Result<Method, RepairError> {
+pub fn rebuild(repair_type: &'static str, because: String, context: &RepairContext) -> Result<Method, RepairError> {
     match &context.rebuild_refused {
         None => Ok(Method::Rebuild { repair_type, because }),
-        Some(refusal) if context.consent_irreversible => Ok(Method::Reindex { because: format!("{because}; {refusal}") }),
+        Some(refusal) if context.consent_irreversible => {
+            Ok(Method::Reindex { because: format!("{because}; {refusal}") })
+        }
         Some(refusal) => Err(RepairError::CannotImprove(format!(
             "{because}, but {refusal}, and a REINDEX in place cannot be undone: it needs the operator's consent"
         ))),
@@ -72,10 +70,9 @@ fn not_surgical(
         (IssueKind::UnbalancedClusters(_) | IssueKind::StaleTraining(_), AccessMethod::Ivfflat) => {
             return Ok(Some("the lists no longer fit the rows".to_owned()));
         }
-        (
-            IssueKind::LowRecall(_) | IssueKind::BlindSpots(_) | IssueKind::Fragmentation(_),
-            AccessMethod::Ivfflat,
-        ) => return Ok(Some("only new lists change what an ivfflat index finds".to_owned())),
+        (IssueKind::LowRecall(_) | IssueKind::BlindSpots(_) | IssueKind::Fragmentation(_), AccessMethod::Ivfflat) => {
+            return Ok(Some("only new lists change what an ivfflat index finds".to_owned()));
+        }
         (
             IssueKind::Fragmentation(_)
             | IssueKind::OrphanNodes(_)

@@ -42,9 +42,7 @@ pub fn rebuild(
             report.add("build", describe(options));
             report.add("build_ms", candidate.build_ms);
             report.add("gate", &comparison.reason);
-            for (when, latency) in
-                [("before", comparison.latency_before_ms), ("after", comparison.latency_after_ms)]
-            {
+            for (when, latency) in [("before", comparison.latency_before_ms), ("after", comparison.latency_after_ms)] {
                 if let Some(latency) = latency {
                     report.add(&format!("latency_ms_{when}"), latency);
                 }
@@ -61,12 +59,7 @@ pub fn rebuild(
 }
 
 /// In place and without a way back, where nothing else works.
-pub fn reindex(
-    tools: &dyn IndexTools,
-    kind: &IssueKind,
-    goal: &Goal,
-    report: &mut Report,
-) -> Result<(), RepairError> {
+pub fn reindex(tools: &dyn IndexTools, kind: &IssueKind, goal: &Goal, report: &mut Report) -> Result<(), RepairError> {
     tools.reindex_concurrently()?;
     report.add("irreversible", true);
     let health = tools.health()?;
@@ -76,7 +69,12 @@ pub fn reindex(
 
 /// Rebuilding a graph with the parameters that it has is a new ticket in the same lottery: where it cannot find
 /// enough, it gets denser at once.
-fn first(method: AccessMethod, kind: &IssueKind, health: Option<&IndexHealth>, context: &RepairContext) -> BuildOptions {
+fn first(
+    method: AccessMethod,
+    kind: &IssueKind,
+    health: Option<&IndexHealth>,
+    context: &RepairContext,
+) -> BuildOptions {
     let Some(health) = health else { return AS_IT_IS };
     match (method, kind) {
         (AccessMethod::Hnsw, IssueKind::LowRecall(_) | IssueKind::BlindSpots(_)) => {

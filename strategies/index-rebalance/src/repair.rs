@@ -167,8 +167,7 @@ mod tests {
             ];
             health
         };
-        let kind =
-            IssueKind::LowRecall(LowRecall { recall: 0.6, p5: 0.0, target: 0.95, k: 10, parameter_in_force: 1 });
+        let kind = IssueKind::LowRecall(LowRecall { recall: 0.6, p5: 0.0, target: 0.95, k: 10, parameter_in_force: 1 });
         let mut index = FakeIndex::new(vec![lists(0.6, 50)], vec![(lists(0.8, 50), true), (lists(0.96, 10), true)]);
         index.method = AccessMethod::Ivfflat;
         let calls = ["build with the same parameters", "discard", "build with lists = 10", "swap"];

@@ -77,15 +77,19 @@ fn recall_loss(low: &LowRecall) -> f64 {
 
 /// Blind queries, or elements that cannot be found, whichever is the larger share.
 fn blind_share(blind: &BlindSpots) -> f64 {
-    let unfindable =
-        if blind.unfindable_of > 0 { blind.unfindable as f64 / blind.unfindable_of as f64 } else { 0.0 };
+    let unfindable = if blind.unfindable_of > 0 { blind.unfindable as f64 / blind.unfindable_of as f64 } else { 0.0 };
     blind.blind_share.max(unfindable)
 }
 
 fn reason(issue: &Issue) -> String {
     match &issue.kind {
         IssueKind::Anomaly(anomaly) => {
-            format!("anomaly of {} severity: {} where {} was expected", severity(issue), anomaly.observed, anomaly.expected)
+            format!(
+                "anomaly of {} severity: {} where {} was expected",
+                severity(issue),
+                anomaly.observed,
+                anomaly.expected
+            )
         }
         IssueKind::PerformanceDegradation(loss) => {
             format!("{} is {:.0} % worse than its baseline", loss.metric, loss.share * 100.0)

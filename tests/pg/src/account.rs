@@ -27,7 +27,9 @@ impl Account {
                 return Ok(account);
             }
         }
-        bail!("PostgreSQL does not run as root, and there is neither a user postgres nor nobody: run this as another user")
+        bail!(
+            "PostgreSQL does not run as root, and there is neither a user postgres nor nobody: run this as another user"
+        )
     }
 
     /// Whether the account can reach `path` through all its parents, and enter or read it.
@@ -62,8 +64,7 @@ fn lookup(name: &str) -> Result<Option<Account>> {
     let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
     let mut found = std::ptr::null_mut();
     // SAFETY: every pointer is valid for the call, and the buffer's length is its own.
-    let code =
-        unsafe { libc::getpwnam_r(name.as_ptr(), &mut entry, buffer.as_mut_ptr(), buffer.len(), &mut found) };
+    let code = unsafe { libc::getpwnam_r(name.as_ptr(), &mut entry, buffer.as_mut_ptr(), buffer.len(), &mut found) };
     if found.is_null() {
         return match code {
             0 => Ok(None),

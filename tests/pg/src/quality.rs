@@ -1,7 +1,7 @@
 use anyhow::{Context, Result, ensure};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::index;
-use rand::SeedableRng;
 use rayon::prelude::*;
 use tokio_postgres::Client;
 
@@ -36,8 +36,12 @@ pub fn exact_neighbours(rows: &[Vec<f32>], probes: &[usize], k: usize) -> Vec<Ne
     probes
         .par_iter()
         .map(|&probe| {
-            let mut distances: Vec<(f32, usize)> =
-                rows.iter().enumerate().filter(|(i, _)| *i != probe).map(|(i, r)| (1.0 - dot(&rows[probe], r), i)).collect();
+            let mut distances: Vec<(f32, usize)> = rows
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| *i != probe)
+                .map(|(i, r)| (1.0 - dot(&rows[probe], r), i))
+                .collect();
             let k = k.min(distances.len());
             if k < distances.len() {
                 distances.select_nth_unstable_by(k, |a, b| a.0.total_cmp(&b.0));

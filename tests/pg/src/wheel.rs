@@ -101,11 +101,8 @@ impl Wheel {
 }
 
 fn python(arguments: &[&str]) -> Result<()> {
-    let output = Command::new("python3")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .context("python3 cannot be run")?;
+    let output =
+        Command::new("python3").args(arguments).stdin(Stdio::null()).output().context("python3 cannot be run")?;
     ensure!(output.status.success(), "python3 {}: {}", arguments[1], String::from_utf8_lossy(&output.stderr).trim());
     Ok(())
 }

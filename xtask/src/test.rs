@@ -1,0 +1,40 @@
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{cargo, setup};
+
+#[derive(Args)]
+pub struct Options {
+    /// Only tests whose names hold this
+    filter: Option<String>,
+}
+
+/// Unit tests of the tools, of the policies (natively) and of the product; then the end-to-end tests. All are run even
+/// where some fail.
+pub fn run(workspace: &Path, options: &Options) -> Result<ExitCode> {
+    let install = setup::all(workspace)?;
+    cargo::build(workspace)?;
+    let filter = options.filter.as_deref();
+    let environment = [
+        ("PGHEAL_TEST_PG", install.root().as_os_str().to_owned()),
+        ("PGHEAL_POLICIES_DIR", workspace.join(setup::POLICIES).into()),
+        ("PGHEAL_TEST_POLICIES_DIR", workspace.join(setup::TEST_POLICIES).into()),
+        ("PGHEAL_BIN", cargo::program(workspace, "pgheal").into()),
+    ];
+    let policies = ["pgheal-guest-sdk", "prioritizer-default", "parameter-tuning", "index-rebalance"];
+    let sets: [&[&str]; 3] = [&["xtask", "pgheal-test-server"], &policies, &cargo::PRODUCT];
+    let mut failed = Vec::new();
+    for packages in sets {
+        if !cargo::test(workspace, packages, filter, &environment)?.success() {
+            failed.push(packages.join(", "));
+        }
+    }
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("tests failed in: {}", failed.join("; "));
+    Ok(ExitCode::FAILURE)
+}
