@@ -4,6 +4,9 @@
 use std::collections::HashSet;
 
 use anyhow::{Context, Result};
+use pgheal::measure::{MeasureOptions, measure};
+use pgheal::model::Silent;
+use pgheal::postgres::{Connector, vector_indexes};
 use pgheal_test_server::{Column, expand_real, load, noisy_copies, project};
 use serde_json::{Value, json};
 
@@ -35,7 +38,7 @@ async fn a_quiet_index_of_real_rows() -> Result<()> {
 #[tokio::test]
 async fn a_churned_index_of_real_rows() -> Result<()> {
     let world = World::new("accuracy_churned").await?;
-    let rows = real_rows(&world, 18_000).await?;
+    let rows = real_rows(&world, 19_000).await?;
     world.sql("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops)").await?;
     let dead = churn(&world, "docs", &noisy_copies(&rows, 1_000, 0.3, 8)).await?;
     churned_as_told(&world, &dead, "<=>").await
@@ -44,7 +47,7 @@ async fn a_churned_index_of_real_rows() -> Result<()> {
 #[tokio::test]
 async fn a_churned_halfvec_index_of_real_rows() -> Result<()> {
     let world = World::new("accuracy_halfvec").await?;
-    let rows = real_rows(&world, 18_000).await?;
+    let rows = real_rows(&world, 19_000).await?;
     world
         .sql(
             "ALTER TABLE docs ALTER embedding TYPE halfvec(384); ALTER TABLE queries ALTER embedding TYPE halfvec(384); \
@@ -86,7 +89,7 @@ async fn small_dimensions_with_many_duplicates() -> Result<()> {
 #[tokio::test]
 async fn lists_of_an_ivfflat_index() -> Result<()> {
     let world = World::new("accuracy_ivfflat").await?;
-    let rows = real_rows(&world, 18_000).await?;
+    let rows = real_rows(&world, 19_000).await?;
     world.sql("CREATE INDEX docs_idx ON docs USING ivfflat (embedding vector_cosine_ops) WITH (lists = 80)").await?;
     for round in 0..2 {
         if round == 1 {
@@ -95,6 +98,42 @@ async fn lists_of_an_ivfflat_index() -> Result<()> {
         let report = check(&world, CONFIG).await?;
         assert_eq!((&report["lists"], &report["method"]), (&json!(80), &json!("ivfflat")));
         same_recall(&world, &report, "<=>", "ivfflat.probes", 1, &PROBES).await?;
+    }
+    Ok(())
+}
+
+/// Without a table of queries, rows of the index are searched for, each without its own: SQL is told to do the same.
+#[tokio::test]
+async fn sampled_rows_do_not_find_themselves() -> Result<()> {
+    let world = World::new("accuracy_sampled").await?;
+    real_rows(&world, 5_000).await?;
+    world.sql("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) WITH (m = 8)").await?;
+    let connector = Connector::parse(&world.url())?;
+    let session = connector.connect("test").await?;
+    let index = vector_indexes(&session, Some("docs_idx")).await?.pop().context("no index")?;
+    let options = MeasureOptions { probe_count: 300, ..MeasureOptions::default() };
+    let measurement = measure(&connector, &index, &options, None, &Silent).await?;
+    let probes = measurement.probes.context("no probes")?;
+    assert!(probes.is_sampled() && probes.len() == 300);
+
+    world.sql("CREATE TABLE sampled (id bigint, embedding vector(384), own tid[])").await?;
+    let insert = "INSERT INTO sampled VALUES ($1, $2::text::vector, $3::text[]::tid[])";
+    let insert = world.client.prepare(insert).await?;
+    for i in 0..probes.len() {
+        let own: Vec<String> = probes.own_tids(i).iter().map(ToString::to_string).collect();
+        assert!(!own.is_empty());
+        world.client.execute(&insert, &[&(i as i64), &probes.literal(i), &own]).await?;
+    }
+    let truth = Truth::find(&world.client, "docs WHERE ctid <> ALL (q.own)", "sampled", "<=>").await?;
+    let search = &measurement.health.search;
+    let curve = search.curve.known().context("no curve")?;
+    for value in EF_SEARCH {
+        let real = truth.real_scans(&world.client, "docs_idx", "hnsw.ef_search", value).await?;
+        let point = curve.iter().find(|point| point.value == value).context("no such point")?;
+        near(&format!("recall at {value}"), &json!(point.recall), real.recall, CURVE_TOLERANCE);
+        if value == 40 {
+            near("recall", &json!(search.recall), real.recall, RECALL_TOLERANCE);
+        }
     }
     Ok(())
 }
@@ -197,7 +236,8 @@ async fn churned_as_told(world: &World, dead: &HashSet<Place>, operator: &str) -
 /// Exact, all of it.
 #[track_caller]
 fn same_structure(report: &Value, facts: &Facts) {
-    let entry = facts.entry_point.map(|(block, offset, level)| json!({"block": block, "offset": offset, "level": level}));
+    let entry =
+        facts.entry_point.map(|(block, offset, level)| json!({"block": block, "offset": offset, "level": level}));
     let expected = json!({
         "m": facts.m,
         "ef_construction": facts.ef_construction,

@@ -62,9 +62,7 @@ async fn nothing_is_lost_of_an_elaborate_index() -> Result<()> {
 async fn nothing_is_lost_of_a_plain_index() -> Result<()> {
     let world = World::new("catalog_plain").await?;
     fill_table(&world, "docs", &grouped_rows(3_000, 1)).await?;
-    world
-        .sql(&format!("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_ip_ops) {SICK_OPTIONS}"))
-        .await?;
+    world.sql(&format!("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_ip_ops) {SICK_OPTIONS}")).await?;
     let before = Catalog::read(&world, "docs").await?;
     world.pgheal_configured("heal", REBUILD_ONLY, &["--once"]).await?.expect(0);
     same_catalog(&before, &Catalog::read(&world, "docs").await?);

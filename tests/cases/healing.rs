@@ -19,7 +19,9 @@ async fn blind_spots_are_healed_without_a_rebuild() -> Result<()> {
     fill_table(&world, "docs", &grouped_rows(3_000, 1)).await?;
     add_trigger(&world, "docs").await?;
     world
-        .sql("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) WITH (m = 8, ef_construction = 16)")
+        .sql(
+            "CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) WITH (m = 8, ef_construction = 16)",
+        )
         .await?;
     let (rows, file) = (world.text(CHECKSUM).await?, indexes_of(&world, "docs").await?[0].file);
     let before = index(&world.pgheal("check", &["--json"]).await?, 1)?;
@@ -73,9 +75,7 @@ async fn lists_are_trained_anew() -> Result<()> {
     let rows = expand_real(embeddings(), 12_000, 1);
     // Trained on one corner of the space, then filled with all of it.
     fill_table(&world, "docs", &noisy_copies(&embeddings()[..20], 2_000, 0.3, 4)).await?;
-    world
-        .sql("CREATE INDEX docs_idx ON docs USING ivfflat (embedding vector_cosine_ops) WITH (lists = 40)")
-        .await?;
+    world.sql("CREATE INDEX docs_idx ON docs USING ivfflat (embedding vector_cosine_ops) WITH (lists = 40)").await?;
     let more = rows[..8_000].iter().zip(1_000_000..).map(|(row, id)| vec![Column::Int8(id), Column::Vector(row)]);
     load(&world.client, "docs", "id, embedding", more).await?;
     world.sql("ANALYZE docs; ALTER DATABASE heal_ivfflat SET ivfflat.probes = 4").await?;
@@ -121,7 +121,9 @@ async fn the_parameter_is_set_for_the_database() -> Result<()> {
 async fn a_users_own_setting_is_not_overwritten() -> Result<()> {
     let world = tuned_world("heal_own_setting").await?;
     world.sql("ALTER DATABASE heal_own_setting SET hnsw.ef_search = 30").await?;
-    let config = format!("{AMBITIOUS}[policies]\norder = [\"parameter_tuning\"]\n[policies.settings.index_rebalance]\nsurgical_max_share = \"0\"\nmax_builds = \"0\"\n");
+    let config = format!(
+        "{AMBITIOUS}[policies]\norder = [\"parameter_tuning\"]\n[policies.settings.index_rebalance]\nsurgical_max_share = \"0\"\nmax_builds = \"0\"\n"
+    );
     let run = world.pgheal_configured("heal", &config, &["--once", "--json"]).await?;
     assert!(matches!(run.code, Some(1 | 3)) && !run.stderr.contains("panicked"), "{run:#?}");
     assert_eq!(world.text(SETTINGS).await?.trim(), "hnsw.ef_search=30");
@@ -164,7 +166,10 @@ async fn a_gate_that_is_not_passed_leaves_nothing_behind() -> Result<()> {
     let records = history.as_array().context("no list")?;
     let record = records.iter().find(|r| r["strategy"] == "index_rebalance").context("no record")?;
     assert_eq!(record["outcome"], "rolled_back");
-    assert!(record["reason"].as_str().is_some_and(|r| r.contains("1 builds were measured and discarded")), "{record:#}");
+    assert!(
+        record["reason"].as_str().is_some_and(|r| r.contains("1 builds were measured and discarded")),
+        "{record:#}"
+    );
     Ok(())
 }
 
@@ -212,7 +217,9 @@ async fn tuned_world(name: &str) -> Result<World> {
     let world = World::new(name).await?;
     fill_table(&world, "docs", &embeddings()[..2_000]).await?;
     world
-        .sql("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) WITH (m = 8, ef_construction = 32)")
+        .sql(
+            "CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) WITH (m = 8, ef_construction = 32)",
+        )
         .await?;
     Ok(world)
 }

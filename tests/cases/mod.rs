@@ -4,6 +4,7 @@ mod support;
 mod accuracy;
 mod bad_input;
 mod catalog;
+mod components;
 mod crash;
 mod healing;
 mod under_load;

@@ -21,7 +21,8 @@ const SANE_LATENCY: Duration = Duration::from_secs(5);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebuild_is_not_noticed() -> Result<()> {
     let world = world("load_rebuild", SICK_OPTIONS).await?;
-    let config = "[repair]\nrollback_window_hours = 0\n[policies.settings.index_rebalance]\nsurgical_max_share = \"0\"\n";
+    let config =
+        "[repair]\nrollback_window_hours = 0\n[policies.settings.index_rebalance]\nsurgical_max_share = \"0\"\n";
     let file = indexes_of(&world, "docs").await?[0].file;
     heal_under_load(&world, config, "index_rebuild").await?;
     let found = indexes_of(&world, "docs").await?;
@@ -39,9 +40,7 @@ async fn a_surgical_repair_is_not_noticed() -> Result<()> {
 async fn world(name: &str, options: &str) -> Result<World> {
     let world = World::new(name).await?;
     fill_table(&world, "docs", &grouped_rows(ROWS as usize, 1)).await?;
-    world
-        .sql(&format!("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) {options}"))
-        .await?;
+    world.sql(&format!("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) {options}")).await?;
     Ok(world)
 }
 
@@ -115,7 +114,8 @@ impl Load {
         let session = || async {
             let client = world.connect().await?;
             let name = format!("load {}", world.database);
-            execute(&client, &format!("SET application_name = '{name}'; SET deadlock_timeout = {LONG_WAIT_MS}")).await?;
+            execute(&client, &format!("SET application_name = '{name}'; SET deadlock_timeout = {LONG_WAIT_MS}"))
+                .await?;
             anyhow::Ok(client)
         };
         clients.push(("inserts", tokio::spawn(inserts(session().await?, Arc::clone(&stop), Arc::clone(&fresh), next))));
@@ -147,7 +147,12 @@ impl Work {
     }
 }
 
-async fn inserts(client: Client, stop: Arc<AtomicBool>, rows: Arc<Vec<Vec<f32>>>, next: Arc<AtomicI64>) -> Result<Work> {
+async fn inserts(
+    client: Client,
+    stop: Arc<AtomicBool>,
+    rows: Arc<Vec<Vec<f32>>>,
+    next: Arc<AtomicI64>,
+) -> Result<Work> {
     let insert = client.prepare("INSERT INTO docs (id, embedding) VALUES ($1, $2)").await?;
     let mut work = Work::default();
     while !stop.load(Ordering::Relaxed) {

@@ -97,11 +97,8 @@ fn from_pages(pages: &[Vec<u8>]) -> Result<Facts> {
         }
         layers[level] += 1;
     }
-    let linked: BTreeSet<Place> = elements
-        .iter()
-        .flat_map(|(from, e)| e.neighbours[0].iter().filter(move |to| *to != from))
-        .copied()
-        .collect();
+    let linked: BTreeSet<Place> =
+        elements.iter().flat_map(|(from, e)| e.neighbours[0].iter().filter(move |to| *to != from)).copied().collect();
     let live = elements.keys().filter(|place| is_live(place)).count() as u64;
     let orphans = elements.keys().filter(|place| is_live(place) && !linked.contains(place)).count() as u64;
     Ok(Facts {

@@ -8,6 +8,6 @@ mod world;
 
 pub use indexes::{Found, indexes_of, one_is_left};
 pub use program::{Run, pgheal, pgheal_with, start};
-pub use scans::{Scans, Truth};
+pub use scans::Truth;
 pub use sick::{SICK_OPTIONS, add_trigger, fill_table, grouped_rows};
-pub use world::{ConfigFile, World, embeddings, install, lock, own_server};
+pub use world::{ConfigFile, World, embeddings, lock, own_server};

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
-use pgheal_test_server::{Client, execute, single};
+use pgheal_test_server::{Client, execute};
 
 /// Neighbours that a query asks for.
 pub const K: i64 = 10;

