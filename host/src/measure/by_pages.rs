@@ -10,9 +10,6 @@ use crate::model::{AccessMethod, CurvePoint, IndexHealth, Measured, SearchQualit
 use crate::pgvector::{DecodedIndex, Evaluation, ProbeSet, StructureHealth, UnfindableReport};
 use crate::postgres::liveness::LivenessError;
 
-/// From this recall on, larger values of the curve are not looked at.
-const RECALL_ENOUGH: f64 = 0.9999;
-
 /// Measures from one pass over the pages.
 pub(super) async fn measure(subject: &Subject<'_>, given: Option<Arc<ProbeSet>>) -> Result<Measurement, MeasureError> {
     let name = subject.index.name.qualified();
@@ -73,6 +70,11 @@ async fn searches(
         Err(error) => return Err(error),
     };
     let awaiting = awaiting::count(&mut simulation, health).await?;
+    if !simulation.anything_to_find().await? {
+        simulation.visibility.close().await?;
+        let reason = "the index holds no visible row for a query to find, other than the query's own";
+        return Ok(unmeasured(with_search(unknown::search(options, subject.parameter.clone(), reason), awaiting)));
+    }
     let mut search = quality(subject, &mut simulation, structure::lists(health)).await?;
     let mut notes = Vec::new();
     if probes.is_sampled() {
@@ -126,14 +128,12 @@ async fn quality(
 ) -> Result<SearchQuality, MeasureError> {
     let options = subject.options;
     let in_force = subject.parameter.get();
+    let method = subject.index.name.method;
     let mut search =
         unknown::search(options, subject.parameter.clone(), subject.parameter.reason().unwrap_or("not measured"));
     search.probe_count = simulation.probes.len() as u64;
-    let values: Vec<u32> = if options.curve {
-        grid::values(subject.index.name.method, in_force, lists)
-    } else {
-        in_force.into_iter().collect()
-    };
+    let values: Vec<u32> =
+        if options.curve { grid::values(method, in_force, lists) } else { in_force.into_iter().collect() };
     subject.progress.phase("searching", Some(values.len() as u64));
     let mut curve = Vec::new();
     let mut enough = false;
@@ -143,13 +143,14 @@ async fn quality(
         }
         let evaluation = simulation.at(value).await?;
         subject.progress.done(done as u64 + 1);
-        enough = enough || evaluation.mean >= RECALL_ENOUGH;
-        curve.push(CurvePoint {
+        let point = CurvePoint {
             value,
             recall: evaluation.mean,
             blind_share: evaluation.blind_share,
             cost: evaluation.cost_mean,
-        });
+        };
+        enough = enough || grid::is_enough(method, &point);
+        curve.push(point);
         if Some(value) == in_force {
             take(&mut search, &evaluation);
         }

@@ -75,10 +75,10 @@ async fn sampled(subject: &Subject<'_>) -> Result<Option<(ScanQuality, usize)>, 
         Some(table) => from_table(subject, table).await?,
         None => sampled_rows(subject, &scans).await?,
     };
+    let Some((example, _)) = queries.first() else { return Ok(None) };
+    // Before the long part: does this index answer at all?
+    scans.prepare(value, k, example).await?;
     let probes = exact_probes(subject, &scans, queries, k).await?;
-    if probes.is_empty() {
-        return Ok(None);
-    }
     subject.progress.phase("index scans of the probe queries", None);
     let quality = run(&scans, &probes, value, k).await?;
     scans.close().await?;
