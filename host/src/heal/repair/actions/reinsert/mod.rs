@@ -149,7 +149,7 @@ impl Run<'_> {
                 Some((rows.visible_row(*root)?, times))
             })
             .collect();
-        rows.close().await.map_err(unknown)?;
+        rows.release().await.map_err(unknown)?;
         Ok(places)
     }
 }
