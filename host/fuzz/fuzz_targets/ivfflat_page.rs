@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo install cargo-fuzz
-//! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . --sanitizer none ivfflat_page -- -max_total_time=300 -max_len=20000
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . --sanitizer none ivfflat_page -- -max_total_time=300 -max_len=20000 -len_control=0
 //! ```
 //!
 //! Without a sanitizer, panics and failed overflow checks are what it finds; the only unsafe code are the distance
