@@ -27,6 +27,11 @@ pub(super) async fn count(
         )));
     }
     simulation.resolve(&tids).await?;
-    let dead = 0;
-    Ok(Measured::Known(graph.elements_without_rows + dead))
+    let mut rows = Vec::new();
+    let all_dead = simulation.index.live_elements().filter(|element| {
+        rows.clear();
+        simulation.index.extend_with_tids(*element, &mut rows);
+        rows.iter().all(|tid| simulation.visibility.is_visible(*tid) == Some(false))
+    });
+    Ok(Measured::Known(graph.elements_without_rows + all_dead.count() as u64))
 }

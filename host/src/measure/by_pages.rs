@@ -8,10 +8,6 @@ use super::{
 };
 use crate::model::{AccessMethod, CurvePoint, IndexHealth, Measured, SearchQuality, Tid, Unfindable};
 use crate::pgvector::{DecodedIndex, Evaluation, ProbeSet, StructureHealth, UnfindableReport};
-use crate::postgres::liveness::LivenessError;
-
-/// From this recall on, larger values of the curve are not looked at.
-const RECALL_ENOUGH: f64 = 0.9999;
 
 /// Measures from one pass over the pages.
 pub(super) async fn measure(subject: &Subject<'_>, given: Option<Arc<ProbeSet>>) -> Result<Measurement, MeasureError> {
@@ -65,43 +61,70 @@ async fn searches(
         return by_scans::measure_large(subject, with_search).await;
     }
     let probes = probes(subject, index, given).await?;
-    let mut simulation = match Simulation::prepare(subject, index.clone(), probes.clone()).await {
-        Ok(simulation) => simulation,
-        Err(MeasureError::Liveness(error @ (LivenessError::RowSecurity { .. } | LivenessError::Permission { .. }))) => {
-            return Ok(without_searches(&error.to_string()));
+    match simulate(subject, index, health, &probes).await {
+        Ok(found) => {
+            let mut health = with_search(found.search, found.awaiting);
+            health.notes = found.notes;
+            Ok(Measurement { health, unfindable_rows: found.unfindable_rows, probes: Some(probes) })
         }
-        Err(error) => return Err(error),
-    };
-    let awaiting = awaiting::count(&mut simulation, health).await?;
-    let mut search = quality(subject, &mut simulation, structure::lists(health)).await?;
-    let mut notes = Vec::new();
-    if probes.is_sampled() {
-        notes.push(notes::OPTIMISM.to_owned());
+        Err(error) => match error.refusal() {
+            Some(reason) => Ok(without_searches(&reason)),
+            None => Err(error),
+        },
     }
-    let mut unfindable_rows = Vec::new();
+}
+
+/// What simulated searches and the heap say.
+struct Found {
+    search: SearchQuality,
+    awaiting: Measured<u64>,
+    unfindable_rows: Vec<Tid>,
+    notes: Vec<String>,
+}
+
+async fn simulate(
+    subject: &Subject<'_>,
+    index: &Arc<DecodedIndex>,
+    health: &StructureHealth,
+    probes: &Arc<ProbeSet>,
+) -> Result<Found, MeasureError> {
+    let mut simulation = Simulation::prepare(subject, index.clone(), probes.clone()).await?;
+    let awaiting = awaiting::count(&mut simulation, health).await?;
+    let anything_to_find = simulation.anything_to_find().await?;
+    simulation.visibility.release().await?;
+    let mut found = Found {
+        search: unknown::search(
+            subject.options,
+            subject.parameter.clone(),
+            "the index holds no visible row for a query to find, other than the query's own",
+        ),
+        awaiting,
+        unfindable_rows: Vec::new(),
+        notes: Vec::new(),
+    };
+    if !anything_to_find {
+        return Ok(found);
+    }
+    found.search = quality(subject, &mut simulation, structure::lists(health)).await?;
+    if probes.is_sampled() {
+        found.notes.push(notes::OPTIMISM.to_owned());
+    }
+    if let (AccessMethod::Hnsw, Some(parameter)) = (subject.index.name.method, subject.parameter.get()) {
+        found.notes.extend(notes::of_small_ef(parameter, subject.options.k, probes.is_sampled()));
+    }
     match unfindable(subject, index).await? {
         Measured::Known(report) => {
-            if report.of_sampled < structure::live(health) {
-                notes.push(format!(
-                    "unfindable elements were looked for among {} sampled ones of {}",
-                    report.of_sampled,
-                    structure::live(health)
-                ));
-            }
-            search.unfindable = Measured::Known(Unfindable { count: report.elements, of_sampled: report.of_sampled });
+            found.notes.extend(notes::of_sample(report.of_sampled, structure::live(health)));
+            found.search.unfindable =
+                Measured::Known(Unfindable { count: report.elements, of_sampled: report.of_sampled });
             simulation.resolve(&report.tids).await?;
-            let visible = |tid: &Tid| simulation.visibility.is_visible(*tid) != Some(false);
-            unfindable_rows = report.tids.iter().copied().filter(visible).collect();
+            simulation.visibility.release().await?;
+            let visible = |tid: &Tid| simulation.visibility.is_visible(*tid) == Some(true);
+            found.unfindable_rows = report.tids.iter().copied().filter(visible).collect();
         }
-        Measured::Unknown(reason) => search.unfindable = Measured::Unknown(reason),
+        Measured::Unknown(reason) => found.search.unfindable = Measured::Unknown(reason),
     }
-    if let (AccessMethod::Hnsw, Some(parameter)) = (method, subject.parameter.get()) {
-        notes.extend(notes::of_small_ef(parameter, options.k, probes.is_sampled()));
-    }
-    simulation.visibility.close().await?;
-    let mut health = with_search(search, awaiting);
-    health.notes = notes;
-    Ok(Measurement { health, unfindable_rows, probes: Some(probes) })
+    Ok(found)
 }
 
 async fn probes(
@@ -126,14 +149,12 @@ async fn quality(
 ) -> Result<SearchQuality, MeasureError> {
     let options = subject.options;
     let in_force = subject.parameter.get();
+    let method = subject.index.name.method;
     let mut search =
         unknown::search(options, subject.parameter.clone(), subject.parameter.reason().unwrap_or("not measured"));
     search.probe_count = simulation.probes.len() as u64;
-    let values: Vec<u32> = if options.curve {
-        grid::values(subject.index.name.method, in_force, lists)
-    } else {
-        in_force.into_iter().collect()
-    };
+    let values: Vec<u32> =
+        if options.curve { grid::values(method, in_force, lists) } else { in_force.into_iter().collect() };
     subject.progress.phase("searching", Some(values.len() as u64));
     let mut curve = Vec::new();
     let mut enough = false;
@@ -143,13 +164,14 @@ async fn quality(
         }
         let evaluation = simulation.at(value).await?;
         subject.progress.done(done as u64 + 1);
-        enough = enough || evaluation.mean >= RECALL_ENOUGH;
-        curve.push(CurvePoint {
+        let point = CurvePoint {
             value,
             recall: evaluation.mean,
             blind_share: evaluation.blind_share,
             cost: evaluation.cost_mean,
-        });
+        };
+        enough = enough || grid::is_enough(method, &point);
+        curve.push(point);
         if Some(value) == in_force {
             take(&mut search, &evaluation);
         }

@@ -1,9 +1,24 @@
-use crate::model::AccessMethod;
+use crate::model::{AccessMethod, CurvePoint};
 
 const EF_SEARCH: [u32; 10] = [10, 20, 40, 64, 100, 150, 200, 300, 400, 800];
 /// The largest hnsw.ef_search that pgvector accepts.
 const EF_SEARCH_MAX: u32 = 1_000;
 const PROBES: [u32; 17] = [1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1_000];
+
+/// The curve goes on to here at least, whatever it shows.
+const EF_SEARCH_AT_LEAST: u32 = 200;
+const PROBES_AT_LEAST: u32 = 20;
+/// Beyond, it ends with the first value that reaches this recall: larger ones cost ever more and gain next to nothing.
+const RECALL_ENOUGH: f64 = 0.995;
+
+/// Whether the curve may end with this point.
+pub(super) fn is_enough(method: AccessMethod, point: &CurvePoint) -> bool {
+    let least = match method {
+        AccessMethod::Hnsw => EF_SEARCH_AT_LEAST,
+        AccessMethod::Ivfflat => PROBES_AT_LEAST,
+    };
+    point.value >= least && point.recall >= RECALL_ENOUGH && point.blind_share == 0.0
+}
 
 /// The values of the curve, ascending: a grid over the useful range, and the value in force. `lists` bounds the
 /// probes of an IVFFlat index; more would visit the same lists.
@@ -32,6 +47,18 @@ mod tests {
 
     fn check(method: AccessMethod, in_force: Option<u32>, lists: Option<u32>, expected: &[u32]) {
         assert_eq!(values(method, in_force, lists), expected);
+    }
+
+    #[test]
+    fn the_curve_ends_when_it_is_flat() {
+        let check = |value, recall, blind_share, expected| {
+            let point = CurvePoint { value, recall, blind_share, cost: 1.0 };
+            assert_eq!(is_enough(AccessMethod::Hnsw, &point), expected, "{point:?}");
+        };
+        check(100, 1.0, 0.0, false);
+        check(200, 0.99, 0.0, false);
+        check(200, 0.996, 0.001, false);
+        check(200, 0.996, 0.0, true);
     }
 
     #[test]

@@ -33,3 +33,7 @@ pub(super) fn of_small_ef(parameter: u32, k: u32, sampled: bool) -> Option<Strin
         )
     })
 }
+
+pub(super) fn of_sample(sampled: u64, live: u64) -> Option<String> {
+    (sampled < live).then(|| format!("unfindable elements were looked for among {sampled} sampled ones of {live}"))
+}

@@ -10,6 +10,8 @@ use crate::postgres::liveness::RowVisibility;
 /// Exact neighbours beyond k that are looked for at once, so that dead rows among them seldom need a second pass.
 const SPARE_FACTOR: usize = 4;
 const SPARE: usize = 16;
+/// Rows of one query that are looked at for ties with the k-th.
+const TIES_AT_MOST: usize = 2_000;
 
 /// Searches on the decoded index, evaluated against exact neighbours and the heap's visibility.
 pub(super) struct Simulation {
@@ -23,7 +25,7 @@ pub(super) struct Simulation {
 }
 
 impl Simulation {
-    /// Finds the exact neighbours, then takes the snapshot: it is held until `visibility` is closed.
+    /// Finds the exact neighbours.
     pub(super) async fn prepare(
         subject: &Subject<'_>,
         index: Arc<DecodedIndex>,
@@ -37,14 +39,18 @@ impl Simulation {
         Ok(Simulation { index, probes, neighbours, liveness: Liveness::new(), visibility, matcher, k })
     }
 
-    /// What index scans with the parameter at `parameter` return, and how good that is.
+    /// What index scans with the parameter at `parameter` return, and how good that is. No snapshot is held while the
+    /// searches are computed, nor afterwards.
     pub(super) async fn at(&mut self, parameter: u32) -> Result<Evaluation, MeasureError> {
         let mut run = Arc::new(self.search(parameter, None).await?);
         loop {
             let (outcome, liveness) = self.evaluate(run.clone()).await?;
             self.liveness = liveness;
             match outcome {
-                EvaluationOutcome::Done(evaluation) => return Ok(evaluation),
+                EvaluationOutcome::Done(evaluation) => {
+                    self.visibility.release().await?;
+                    return Ok(evaluation);
+                }
                 EvaluationOutcome::NeedLiveness(tids) => self.resolve(&tids).await?,
                 EvaluationOutcome::NeedMoreNeighbours { fetch } => {
                     self.neighbours = exact(&self.index, &self.probes, fetch).await?;
@@ -68,6 +74,20 @@ impl Simulation {
         Ok(())
     }
 
+    /// Whether any query has a visible row to find, other than its own.
+    pub(super) async fn anything_to_find(&mut self) -> Result<bool, MeasureError> {
+        // Most queries have one among their nearest: a few decide it, and only an index of dead rows needs all.
+        for near in [1, usize::MAX] {
+            let tids: Vec<Tid> =
+                self.neighbours.rows.iter().flat_map(|rows| rows.iter().take(near)).map(|(tid, _)| *tid).collect();
+            self.resolve(&tids).await?;
+            if tids.iter().any(|tid| self.visibility.is_visible(*tid) == Some(true)) {
+                return Ok(true);
+            }
+        }
+        Ok(self.visible_neighbours().await?.iter().any(|near| !near.is_empty()))
+    }
+
     /// Per query the exact nearest visible rows other than its own: at least `k` where there are so many. The TIDs
     /// are those of the rows themselves, as a query's `ctid` shows them, not of their chains' roots.
     pub(super) async fn visible_neighbours(&mut self) -> Result<Vec<Vec<(Tid, f32)>>, MeasureError> {
@@ -80,7 +100,12 @@ impl Simulation {
                 .iter()
                 .map(|near| near.iter().filter_map(|(tid, d)| Some((self.visibility.visible_row(*tid)?, *d))).collect())
                 .collect();
-            if self.neighbours.complete || visible.iter().all(|near| near.len() >= self.k) {
+            // A list that ends among rows as far away as the k-th does not hold all of these.
+            let suffices = |near: &Vec<(Tid, f32)>| match (near.get(self.k.saturating_sub(1)), near.last()) {
+                (Some((_, kth)), Some((_, last))) => last > kth || near.len() >= TIES_AT_MOST,
+                _ => false,
+            };
+            if self.neighbours.complete || visible.iter().all(suffices) {
                 return Ok(visible);
             }
             self.neighbours = exact(&self.index, &self.probes, self.neighbours.fetch * SPARE_FACTOR).await?;

@@ -7,7 +7,7 @@ pub async fn apply_settings(client: &Client, settings: &[(&str, &str)]) -> Resul
     client
         .query(
             "SELECT pg_catalog.set_config(s.name, w.value, false)
-               FROM pg_catalog.unnest($1::text[], $2::text[]) AS w(name, value)
+               FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS w(name, value)
                JOIN pg_catalog.pg_settings AS s ON s.name = w.name",
             &[&names, &values],
         )

@@ -11,7 +11,7 @@ use crate::components::{
 use crate::measure::{self, MeasureOptions, Measurement};
 use crate::model::{IndexDefinition, IndexHealth, IndexName, Progress, Tid};
 use crate::pgvector::ProbeSet;
-use crate::postgres::{Connector, Journal, Step, apply_settings, index_definition};
+use crate::postgres::{Connector, Journal, Step, StepRecord, apply_settings, index_definition};
 
 use super::actions;
 use super::error::{connect_error, database_error, gone, journal_error};
@@ -133,6 +133,16 @@ impl RepairHost {
             Some(sandbox) => sandbox.rollback().await,
             None => Ok(()),
         }
+    }
+
+    /// After a repair that ended well: drops what it built and did not use.
+    pub async fn settle(&self) -> Result<UndoReport, HostError> {
+        let work = &self.work;
+        let state = work.state.lock().await;
+        let steps = work.journal.steps(work.repair_id).await.map_err(journal_error)?;
+        let unused: Vec<StepRecord> =
+            steps.into_iter().filter(|step| state.candidates.contains_key(&step.id)).collect();
+        undo_steps(&work.connector, &work.journal, &unused, work.settings.stall_limit, work.progress.as_ref()).await
     }
 
     /// Takes back, from the journal and in reverse order, everything that this repair has done: with or without

@@ -8,6 +8,7 @@ mod drop_index;
 mod parameter;
 mod reindex;
 mod reinsert;
+mod replan;
 mod swap;
 mod vacuum;
 

@@ -14,6 +14,7 @@ use crate::model::quote_identifier;
 use crate::postgres::{Action, Connector, Journal, Step, Undo};
 
 use super::compare::{candidate_step, no_candidate};
+use super::replan::replan;
 
 /// The longest pause between two tries of a short change.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
@@ -57,6 +58,9 @@ pub async fn swap(work: Arc<Work>, mut state: OwnedMutexGuard<State>, candidate_
         Err(error) => return Err(work.failed(step_id, error).await),
     }
     failpoint::hit("after_swap");
+    if let Err(error) = replan(&session, old.name.table_oid, work.settings.lock_timeout).await {
+        tracing::info!(index = %old.name, %error, "prepared statements may use the old index until it is dropped");
+    }
     state.candidates.remove(&build);
     state.last = None;
     Ok(())
