@@ -25,7 +25,9 @@ pub(super) async fn measure(subject: &Subject<'_>, given: Option<Arc<ProbeSet>>)
     let health = index.health();
     let mut measurement = searches(subject, &index, &health, given).await.map_err(|e| e.or_dropped(&name))?;
     measurement.health.notes.extend(notes::of_pace(&report));
-    measurement.health.notes.extend(structure::notes(&health));
+    if structure::gaps(&health).is_none() {
+        measurement.health.notes.extend(structure::notes(&health));
+    }
     Ok(measurement)
 }
 

@@ -24,6 +24,7 @@ use crate::pgvector::{Metric, ProbeSet, VectorType};
 use crate::postgres::catalog::iterative_scan;
 use crate::postgres::{Connector, PageAccess, ServerFacts, Session, index_definition, search_parameter, server_facts};
 
+pub use decode::read_index;
 pub use error::MeasureError;
 pub use options::MeasureOptions;
 pub use scans::{real_scan_quality, scan_latency_ms};

@@ -68,7 +68,8 @@ impl RowVisibility {
         };
         // Without row_security = off, rows that a policy hides would count as dead. A client that computes between
         // two queries must not be taken for an idle one.
-        let settings = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; SET lock_timeout = '10s';
+        let settings =
+            "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; SET lock_timeout = '10s';
             SET row_security = off; SET enable_seqscan = off; SET jit = off";
         visibility.session.batch_execute(settings).await.map_err(|e| visibility.error(e))?;
         Ok(visibility)
@@ -175,6 +176,11 @@ impl RowVisibility {
             self.holds_snapshot = false;
         }
         Ok(())
+    }
+
+    /// Gives the snapshot and the session up.
+    pub async fn close(mut self) -> Result<(), LivenessError> {
+        self.release().await
     }
 
     fn is_known(&self, tid: Tid) -> bool {
