@@ -18,6 +18,10 @@
 //!     fn repair(issue: &Issue, _context: &RepairContext) -> Result<RepairResult, RepairError> {
 //!         let index = index_of(issue)?;
 //!         let candidate = host::actions::build_beside(index, AS_IT_IS)?;
+//!         let comparison = host::actions::compare(&candidate)?;
+//!         if !comparison.gate_passed {
+//!             return Err(RepairError::CannotImprove(comparison.reason));
+//!         }
 //!         host::actions::swap(&candidate)?;
 //!         Ok(Report::new("index_rebuild").detail("built", candidate.name).success())
 //!     }
@@ -35,13 +39,16 @@
 //! Policies run in a sandbox without clock, files, network or randomness: what they know comes in the arguments
 //! and from [`host`]. Every call starts in a fresh instance, so nothing is remembered between calls except what
 //! a [`RepairResult`] holds. The decisions of a policy are best written as functions without host calls: those
-//! can be tested natively with `cargo test`.
+//! can be tested natively with `cargo test`, those that take
+//! [`IndexTools`] with a [`testing::PlayedIndex`].
 
 pub mod bindings;
 mod curve;
 mod exports;
 pub mod host;
 mod report;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 mod tools;
 mod traits;
 

@@ -4,11 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use pgheal::components::*;
 use pgheal::model::*;
+use played::{Played, context, diagnosis, health, issue};
+
+mod played;
 
 fn policies_dir() -> PathBuf {
     std::env::var_os("PGHEAL_POLICIES_DIR")
@@ -56,171 +59,6 @@ impl Drop for Scratch {
 
 async fn load(dir: &Scratch, limits: &Limits) -> (Policies, Vec<LoadFailure>) {
     Policies::load_dir(&dir.0, limits, None).await.expect("the directory can be read")
-}
-
-fn index() -> IndexName {
-    IndexName {
-        oid: 16_400,
-        schema: "public".into(),
-        name: "items \"embedding\" idx".into(),
-        table_oid: 16_390,
-        table_schema: "public".into(),
-        table: "items".into(),
-        method: AccessMethod::Hnsw,
-    }
-}
-
-fn issue(id: &str) -> Issue {
-    Issue {
-        id: id.into(),
-        severity: Severity::High,
-        kind: IssueKind::LowRecall { recall: 0.8, p5: 0.3, target: 0.95, k: 10, parameter_in_force: 40 },
-        index: Some(index()),
-        evidence: Vec::new(),
-    }
-}
-
-fn context(issue: &Issue) -> RepairContext {
-    RepairContext {
-        diagnosis: diagnosis(issue.clone()),
-        recall_target: 0.95,
-        max_blind_share: 0.005,
-        dry_run: false,
-        consent_irreversible: false,
-        reinsertion_refused: None,
-        rebuild_refused: None,
-        settings: Vec::new(),
-    }
-}
-
-fn diagnosis(issue: Issue) -> Diagnosis {
-    Diagnosis {
-        issue,
-        cause: RootCause::SearchEffortTooLow,
-        confidence: 0.9,
-        explanation: String::new(),
-        evidence: Vec::new(),
-        impact: String::new(),
-    }
-}
-
-fn health(parameter: u32) -> IndexHealth {
-    let curve = [(40, 0.8, 0.0, 400.0), (80, 0.96, 0.0, 700.0), (160, 0.99, 0.0, 1_200.0)];
-    IndexHealth {
-        size_bytes: 1 << 20,
-        search: SearchQuality {
-            k: 10,
-            probe_count: 1_000,
-            probe_source: ProbeSource::SampledRows,
-            parameter_in_force: Measured::Known(parameter),
-            recall: Measured::Known(if parameter >= 80 { 0.96 } else { 0.8 }),
-            recall_p5: unknown(),
-            share_below_half: unknown(),
-            blind_share: Measured::Known(0.0),
-            rows_returned_mean: unknown(),
-            unfindable: Measured::Known(Unfindable { count: 0, of_sampled: 1_000 }),
-            curve: Measured::Known(
-                curve
-                    .map(|(value, recall, blind_share, cost)| CurvePoint { value, recall, blind_share, cost })
-                    .to_vec(),
-            ),
-        },
-        structure: Structure::Hnsw(HnswHealth {
-            m: Measured::Known(16),
-            ef_construction: Measured::Known(64),
-            dimensions: Measured::Known(3),
-            elements_live: Measured::Known(1_000),
-            elements_reachable: unknown(),
-            elements_deleted: unknown(),
-            elements_awaiting_vacuum: unknown(),
-            orphan_count: unknown(),
-            layer_distribution: unknown(),
-            entry_point: unknown(),
-            entry_point_quality: unknown(),
-            connectivity_score: unknown(),
-            fragmentation: unknown(),
-        }),
-        notes: Vec::new(),
-    }
-}
-
-fn unknown<T>() -> Measured<T> {
-    Measured::unknown("not played")
-}
-
-/// A database that is played: one index whose ef_search can be set.
-struct Played {
-    parameter: std::sync::Mutex<u32>,
-    calls: std::sync::Mutex<Vec<String>>,
-    health_takes: Duration,
-    rows: usize,
-}
-
-impl Played {
-    fn new() -> Arc<Self> {
-        Arc::new(Played { parameter: 40.into(), calls: Vec::new().into(), health_takes: Duration::ZERO, rows: 1 })
-    }
-
-    fn note(&self, call: String) {
-        self.calls.lock().expect("no test panics while it notes").push(call);
-    }
-
-    fn refuse<T>(&self) -> Result<T, HostError> {
-        Err(HostError::Denied("not played".into()))
-    }
-}
-
-#[async_trait]
-impl PolicyHost for Played {
-    async fn query(&self, _sql: &str, params: Vec<SqlValue>) -> Result<SqlRows, HostError> {
-        Ok(SqlRows { columns: vec!["a".into()], rows: vec![params; self.rows] })
-    }
-    async fn execute(&self, _sql: &str, _params: Vec<SqlValue>) -> Result<u64, HostError> {
-        self.refuse()
-    }
-    async fn health(&self, asked: &IndexName) -> Result<IndexHealth, HostError> {
-        assert_eq!(*asked, index(), "the host's own name of the index, with its table's OID");
-        tokio::time::sleep(self.health_takes).await;
-        Ok(health(*self.parameter.lock().expect("no test panics here")))
-    }
-    async fn unfindable_rows(&self, _index: &IndexName, _limit: u32) -> Result<Vec<Tid>, HostError> {
-        self.refuse()
-    }
-    async fn past_duration_ms(&self, repair_type: &str) -> Option<u64> {
-        (repair_type == "parameter_tuning").then_some(1_234)
-    }
-    async fn build_beside(&self, _index: &IndexName, _options: BuildOptions) -> Result<Candidate, HostError> {
-        self.refuse()
-    }
-    async fn compare(&self, _candidate_id: u64) -> Result<Comparison, HostError> {
-        self.refuse()
-    }
-    async fn swap(&self, _candidate_id: u64) -> Result<(), HostError> {
-        self.refuse()
-    }
-    async fn discard(&self, _candidate_id: u64) -> Result<(), HostError> {
-        self.refuse()
-    }
-    async fn reindex_concurrently(&self, _index: &IndexName) -> Result<(), HostError> {
-        self.refuse()
-    }
-    async fn vacuum(&self, _index: &IndexName) -> Result<u64, HostError> {
-        self.refuse()
-    }
-    async fn analyze(&self, _index: &IndexName) -> Result<(), HostError> {
-        self.refuse()
-    }
-    async fn reinsert_rows(&self, _index: &IndexName, _rows: Vec<Tid>) -> Result<Reinsertion, HostError> {
-        self.refuse()
-    }
-    async fn set_parameter(&self, name: &str, value: &str, scope: SettingScope) -> Result<(), HostError> {
-        self.note(format!("set {name} = {value} for {scope:?}"));
-        *self.parameter.lock().expect("no test panics here") = value.parse().expect("a number");
-        Ok(())
-    }
-    async fn validate_on_scans(&self, _index: &IndexName, value: u32) -> Result<(f64, f64), HostError> {
-        Ok((if value >= 80 { 0.955 } else { 0.8 }, 0.5))
-    }
 }
 
 #[tokio::test]
@@ -335,24 +173,24 @@ async fn the_hosts_time_is_not_the_guests() {
     let mut limits = tight();
     limits.effect.wall_time = None;
     let (policies, _) = load(&dir, &limits).await;
-    let slow = || {
+    let slow = |ms| {
         Arc::new(Played {
             parameter: 40.into(),
             calls: Vec::new().into(),
-            health_takes: Duration::from_millis(600),
+            health_takes: Duration::from_millis(ms),
             rows: 1,
         })
     };
     let one = issue("slow-host");
-    let answer = policies.propose("misbehaving", &one, &context(&one), slow()).await;
+    let answer = policies.propose("misbehaving", &one, &context(&one), slow(600)).await;
     assert_eq!(answer, Ok("recall Some(0.8)".into()));
 
     limits.effect.wall_time = Some(Duration::from_millis(100));
     let (policies, _) = load(&dir, &limits).await;
     let began = Instant::now();
-    let answer = policies.propose("misbehaving", &one, &context(&one), slow()).await;
+    let answer = policies.propose("misbehaving", &one, &context(&one), slow(10_000)).await;
     assert_eq!(answer, Err(CallError::WallTime(Duration::from_millis(100))));
-    assert!(began.elapsed() < Duration::from_millis(500), "the host's call is given up at once");
+    assert!(began.elapsed() < Duration::from_secs(8), "the host's call is given up at once");
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -360,18 +198,24 @@ async fn a_loop_lets_others_run() {
     let dir = Scratch::with("fair", &["misbehaving.wasm", "prioritizer_default.wasm"]);
     let (policies, _) = load(&dir, &tight()).await;
     let stuck = issue("loop");
-    let (looped, ranked) = tokio::join!(policies.can_repair("misbehaving", &stuck), async {
+    let looping = AtomicBool::new(true);
+    let looped = async {
+        let answer = policies.can_repair("misbehaving", &stuck).await;
+        looping.store(false, Relaxed);
+        answer
+    };
+    let beside = async {
         let mut calls = 0;
-        let end = Instant::now() + Duration::from_millis(150);
-        while Instant::now() < end {
+        while looping.load(Relaxed) {
             policies.compute_priority(&stuck).await.expect("answers");
             calls += 1;
             tokio::task::yield_now().await;
         }
         calls
-    });
+    };
+    let (looped, calls) = tokio::join!(looped, beside);
     assert!(matches!(looped, Err(CallError::CpuTime(_))), "{looped:?}");
-    assert!(ranked >= 3, "only {ranked} calls beside a loop on the same thread");
+    assert!(calls > 0, "no call came through beside a loop on the same thread");
 }
 
 #[tokio::test]

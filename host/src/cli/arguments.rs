@@ -31,7 +31,7 @@ pub(super) struct Common {
     /// The configuration file (pgheal.toml).
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The directory of the policies' .wasm files [default: `policies` beside this program].
+    /// The directory of the policies' .wasm files [default: `policies` beside this program, or above it].
     #[arg(long, value_name = "DIR", env = "PGHEAL_POLICIES_DIR")]
     pub policies: Option<PathBuf>,
 }

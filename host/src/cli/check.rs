@@ -7,9 +7,9 @@ use crate::components::{Policies, PolicyHost, RefusingHost};
 use crate::config::Config;
 use crate::heal::detect::Verdict;
 use crate::heal::repair::refusals;
-use crate::heal::{IndexFindings, observe, repair_context, repair_settings, strategies_in_order};
+use crate::heal::{IndexFindings, indexes_under_care, observe, repair_context, repair_settings, strategies_in_order};
 use crate::model::Progress;
-use crate::postgres::{Connector, server_facts, vector_indexes};
+use crate::postgres::{Connector, Journal, server_facts};
 
 pub(super) async fn check(command: CheckCommand) -> anyhow::Result<ExitStatus> {
     let config = policies::config(&command.common)?;
@@ -34,13 +34,31 @@ async fn look(
 ) -> anyhow::Result<Report> {
     let session = connector.connect("check").await?;
     let facts = server_facts(&session).await?;
-    let definitions = vector_indexes(&session, command.index.as_deref()).await?;
+    // A role that may not read the journal can still check.
+    let (journal, unreadable) = match Journal::open_existing(connector).await {
+        Ok(journal) => (journal, None),
+        Err(error) => (None, Some(format!("the journal in schema pgheal cannot be read: {error}"))),
+    };
+    let (definitions, kept) = indexes_under_care(&session, journal.as_ref(), command.index.as_deref()).await?;
     let database: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
 
     // Without policies the audit is whole but for its proposals, and says so.
-    let (policies, mut notes) = match policies::load(command.common.policies.as_deref(), config).await {
-        Ok((policies, failures)) => (Some(policies), failures.iter().map(|f| f.to_string()).collect()),
-        Err(error) => (None, vec![format!("no proposals: {error:#}")]),
+    let mut notes: Vec<String> = unreadable.into_iter().collect();
+    notes.extend(kept.iter().map(|k| {
+        format!(
+            "{} was replaced as {} by repair {}; kept until {}",
+            k.kept_name, k.original_name, k.repair_id, k.keep_until
+        )
+    }));
+    let policies = match policies::load(command.common.policies.as_deref(), config).await {
+        Ok((policies, failures)) => {
+            notes.extend(failures.iter().map(ToString::to_string));
+            Some(policies)
+        }
+        Err(error) => {
+            notes.push(format!("no proposals: {error:#}"));
+            None
+        }
     };
     let mut indexes = Vec::new();
     for definition in definitions {
@@ -53,7 +71,9 @@ async fn look(
                 };
                 indexes.push(IndexReport::Measured { findings: Box::new(findings), proposals });
             }
-            Err(error) => indexes.push(IndexReport::Failed { name, reason: format!("{:#}", anyhow::Error::new(error)) }),
+            Err(error) => {
+                indexes.push(IndexReport::Failed { name, reason: format!("{:#}", anyhow::Error::new(error)) })
+            }
         }
     }
     Ok(Report { server: connector.server().to_owned(), database, facts, indexes, notes, config: config.clone() })
@@ -95,8 +115,9 @@ async fn propose(
 
 /// 0 only where every index was measured and found healthy: what could not be measured is no health.
 fn status(report: &Report) -> ExitStatus {
-    let healthy = report.indexes.iter().all(
-        |index| matches!(index, IndexReport::Measured { findings, .. } if findings.verdict == Verdict::Healthy),
-    );
+    let healthy = report
+        .indexes
+        .iter()
+        .all(|index| matches!(index, IndexReport::Measured { findings, .. } if findings.verdict == Verdict::Healthy));
     if healthy { ExitStatus::Healthy } else { ExitStatus::Issues }
 }

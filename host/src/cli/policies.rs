@@ -16,10 +16,7 @@ pub(super) fn config(common: &Common) -> anyhow::Result<Config> {
 }
 
 /// Loads the policies: from the option, else from the configuration, else from beside the program.
-pub(super) async fn load(
-    option: Option<&Path>,
-    config: &Config,
-) -> anyhow::Result<(Policies, Vec<LoadFailure>)> {
+pub(super) async fn load(option: Option<&Path>, config: &Config) -> anyhow::Result<(Policies, Vec<LoadFailure>)> {
     let directory = match option.or(config.policies.directory.as_deref()) {
         Some(directory) => directory.to_owned(),
         None => beside_program()?,
@@ -32,9 +29,12 @@ pub(super) async fn load(
         .with_context(|| format!("the policies in {}", directory.display()))
 }
 
+/// `policies` in the program's directory, or else in the one above it (a build's `target/`).
 fn beside_program() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().context("where this program is")?;
-    Ok(program.parent().unwrap_or(Path::new(".")).join("policies"))
+    let beside = program.parent().unwrap_or(Path::new(".")).join("policies");
+    let above = program.ancestors().nth(2).map(|directory| directory.join("policies"));
+    Ok(above.filter(|above| !beside.is_dir() && above.is_dir()).unwrap_or(beside))
 }
 
 /// Compiled policies are kept for the next start in the user's cache directory, where there is one.

@@ -32,7 +32,7 @@ pub struct Limits {
 pub struct Budget {
     /// wasmtime's fuel: about one unit an instruction.
     pub fuel: u64,
-    /// Time in which the policy's own code ran. Waiting for the host does not count.
+    /// CPU time of the policy's own code. The host's work and waiting for it do not count.
     pub guest_time: Duration,
     /// From begin to end, the host's work included. None: the host's own deadlines decide, since an index
     /// build may take hours.

@@ -44,10 +44,15 @@ impl HealingConfig {
             return Some(format!("healing.anomaly_sensitivity is {}; it must lie in 0..1", self.anomaly_sensitivity));
         }
         if !(self.performance_threshold > 0.0) {
-            return Some(format!("healing.performance_threshold is {}; it must be above 0", self.performance_threshold));
+            return Some(format!(
+                "healing.performance_threshold is {}; it must be above 0",
+                self.performance_threshold
+            ));
         }
         if self.max_concurrent_repairs == 0 {
-            return Some("healing.max_concurrent_repairs is 0; to repair nothing set auto_heal_enabled = false".to_owned());
+            return Some(
+                "healing.max_concurrent_repairs is 0; to repair nothing set auto_heal_enabled = false".to_owned(),
+            );
         }
         if self.repair_timeout_secs == 0 {
             return Some("healing.repair_timeout_secs is 0; it must be at least 1".to_owned());

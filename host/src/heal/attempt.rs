@@ -84,8 +84,7 @@ impl Attempt {
     ) -> anyhow::Result<(RepairRecord, bool)> {
         let info = strategy.info();
         let before = measurement_json(&self.before.health);
-        let new =
-            NewRepair { agenda: &self.item, strategy: &info.name, digest: &info.digest, before: &before };
+        let new = NewRepair { agenda: &self.item, strategy: &info.name, digest: &info.digest, before: &before };
         let id = self.journal.start_repair(&new).await.context("the repair's entry in the history")?;
         let host = RepairHost::new(
             self.connector.clone(),

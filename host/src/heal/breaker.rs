@@ -44,8 +44,7 @@ impl CircuitBreaker {
         self.failures_in_a_row += 1;
         let failures = self.issues.get(issue_id).map_or(0, |a| a.failures) + 1;
         let cooldown = FIRST_COOLDOWN * 2_u32.pow((failures - 1).min(MOST_DOUBLINGS));
-        self.issues
-            .insert(issue_id.to_owned(), Attempts { failures, not_before: Instant::now() + cooldown });
+        self.issues.insert(issue_id.to_owned(), Attempts { failures, not_before: Instant::now() + cooldown });
         if self.failures_in_a_row >= FAILURES_TO_TRIP {
             tracing::error!(
                 failures = self.failures_in_a_row,

@@ -20,10 +20,10 @@ use tokio::task::JoinHandle;
 use crate::components::Policies;
 use crate::config::Config;
 use crate::model::{AgendaItem, HealingMetrics, Issue, Outcome, Progress, RepairRecord};
-use crate::postgres::{Connector, Journal, vector_indexes};
+use crate::postgres::{Connector, Journal};
 
 pub use attempt::{Ended, repair_context, repair_settings, strategies_in_order};
-pub use observe::{IndexFindings, observe};
+pub use observe::{IndexFindings, indexes_under_care, observe};
 
 use attempt::Attempt;
 use breaker::CircuitBreaker;
@@ -95,7 +95,7 @@ impl Healer {
         let started = Instant::now();
         repair::drop_expired(&self.connector, &self.journal).await.context("old indexes past their window")?;
         let session = self.connector.connect("check").await?;
-        let definitions = vector_indexes(&session, filter).await?;
+        let (definitions, _) = indexes_under_care(&session, Some(&self.journal), filter).await?;
         drop(session);
 
         let mut findings = HashMap::new();
@@ -223,10 +223,7 @@ impl Healer {
     }
 
     /// Books an ended repair in the metrics and the circuit breaker.
-    async fn account(
-        &mut self,
-        ended: Result<anyhow::Result<Ended>, tokio::task::JoinError>,
-    ) -> Vec<RepairRecord> {
+    async fn account(&mut self, ended: Result<anyhow::Result<Ended>, tokio::task::JoinError>) -> Vec<RepairRecord> {
         let ended = match ended {
             Ok(Ok(ended)) => ended,
             Ok(Err(error)) => {

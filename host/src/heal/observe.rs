@@ -1,9 +1,28 @@
+use tokio_postgres::Client;
+
 use crate::config::Config;
 use crate::heal::detect::{self, Thresholds, Verdict};
 use crate::heal::diagnose::{DiagnosisInput, diagnose};
 use crate::measure::{MeasureError, MeasureOptions, Measurement, measure};
 use crate::model::{Diagnosis, IndexDefinition, Issue, Progress};
-use crate::postgres::Connector;
+use crate::postgres::journal::KeptIndex;
+use crate::postgres::{Connector, Journal, vector_indexes};
+
+/// The indexes to look at: without the replaced ones that pgheal keeps for their rollback window, which serve
+/// nothing and are no issue. Those are given apart.
+pub async fn indexes_under_care(
+    session: &Client,
+    journal: Option<&Journal>,
+    filter: Option<&str>,
+) -> anyhow::Result<(Vec<IndexDefinition>, Vec<KeptIndex>)> {
+    let mut definitions = vector_indexes(session, filter).await?;
+    let kept = match journal {
+        Some(journal) => journal.kept_indexes().await?,
+        None => Vec::new(),
+    };
+    definitions.retain(|d| !kept.iter().any(|k| k.index_oid == d.name.oid));
+    Ok((definitions, kept))
+}
 
 /// All that one look at an index found.
 pub struct IndexFindings {
@@ -47,9 +66,7 @@ pub(super) fn measure_options(config: &Config, schema: &str, name: &str) -> Meas
     let settings = config.index(schema, name);
     MeasureOptions {
         probe_count: config.measure.probe_count,
-        query_table: settings
-            .and_then(|s| s.query_table.clone())
-            .or_else(|| config.measure.query_table.clone()),
+        query_table: settings.and_then(|s| s.query_table.clone()).or_else(|| config.measure.query_table.clone()),
         vector_memory_limit_bytes: config.measure.vector_memory_limit_bytes,
         ..MeasureOptions::default()
     }

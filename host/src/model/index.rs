@@ -55,9 +55,20 @@ impl IndexName {
     }
 }
 
+/// For people: quoted only where it has to be.
 impl fmt::Display for IndexName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.qualified())
+        for (name, end) in [(&self.schema, "."), (&self.name, "")] {
+            let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+                && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            if plain {
+                f.write_str(name)?
+            } else {
+                f.write_str(&quote_identifier(name))?
+            }
+            f.write_str(end)?;
+        }
+        Ok(())
     }
 }
 

@@ -12,19 +12,23 @@ const MAX_ROWS: usize = 64;
 const MAX_GROUP: usize = 64;
 const MIN_GROUP: usize = 4;
 
-/// Per query the `keep[q]` nearest rows of those that `is_wanted` accepts, ascending.
+/// Per query (row of `queries`) the `keep[q]` nearest rows of those that `is_wanted` accepts, ascending.
 pub(crate) fn nearest<'a, R: Rows<'a>>(
     rows: &R,
     row_count: usize,
     is_wanted: impl Fn(usize) -> bool + Sync,
-    queries: &[R::Query],
+    queries: &R,
     keep: &[usize],
 ) -> Vec<Vec<Ranked>> {
     let threads = rayon::current_num_threads();
-    let group = queries.len().div_ceil(threads * 2).next_multiple_of(MIN_GROUP).clamp(MIN_GROUP, MAX_GROUP);
+    let group = keep.len().div_ceil(threads * 2).next_multiple_of(MIN_GROUP).clamp(MIN_GROUP, MAX_GROUP);
     let block_rows = (ROW_BLOCK_BYTES / rows.row_bytes().max(1)).clamp(2, MAX_ROWS) & !1;
-    let groups = queries.par_chunks(group).zip(keep.par_chunks(group));
-    groups.flat_map_iter(|(queries, keep)| of_group(rows, row_count, &is_wanted, queries, keep, block_rows)).collect()
+    let of_chunk = |(number, keep): (usize, &[usize])| {
+        let first = number * group;
+        let queries: Vec<R::Query> = (first..first + keep.len()).map(|i| queries.query(i)).collect();
+        of_group(rows, row_count, &is_wanted, &queries, keep, block_rows)
+    };
+    keep.par_chunks(group).enumerate().flat_map_iter(of_chunk).collect()
 }
 
 fn of_group<'a, R: Rows<'a>>(

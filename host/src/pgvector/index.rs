@@ -218,10 +218,9 @@ fn exact<'a, R: Rows<'a>>(index: &'a DecodedIndex, probes: &'a ProbeSet, fetch: 
     let (Some(rows), Some(probe_rows)) = (R::of(index.store(), metric), R::of(&probes.vectors, metric)) else {
         return neighbours;
     };
-    let queries: Vec<R::Query> = (0..probes.len()).map(|i| probe_rows.query(i)).collect();
     // The own rows are among the nearest, and dropped afterwards.
     let keep: Vec<usize> = probes.own_tids.iter().map(|own| fetch.saturating_add(own.len())).collect();
-    let found = nearest(&rows, index.element_count(), |row| index.is_live(row), &queries, &keep);
+    let found = nearest(&rows, index.element_count(), |row| index.is_live(row), &probe_rows, &keep);
     let live_count = index.live_elements().count();
     neighbours.complete = keep.iter().all(|keep| *keep >= live_count);
     let expand = |(found, own): (&Vec<Ranked>, &Vec<Tid>)| {

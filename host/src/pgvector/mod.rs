@@ -17,6 +17,7 @@ mod index;
 mod ivfflat;
 mod kind;
 mod page;
+mod pairing_heap;
 mod probes;
 mod reader;
 mod recall;

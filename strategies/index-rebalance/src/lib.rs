@@ -1,8 +1,6 @@
 //! Repairs what an index has become: re-inserts the rows that no search finds, or builds it anew beside the old one.
 //! Cheap first, measured, then escalated; what does not help is found out by measuring and said.
 
-#[cfg(test)]
-mod fake;
 mod goal;
 mod parameters;
 mod plan;

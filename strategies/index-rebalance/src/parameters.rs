@@ -59,7 +59,7 @@ pub fn fewer_lists(health: &IndexHealth, recall: f64, max_blind_share: f64) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::health;
+    use pgheal_guest_sdk::testing::health;
 
     #[test]
     fn graphs_get_denser_step_by_step() {

@@ -113,7 +113,7 @@ fn denser_than(health: &IndexHealth, context: &RepairContext) -> Option<BuildOpt
     denser(health.m?, health.ef_construction?, max_m)
 }
 
-pub fn describe(options: BuildOptions) -> String {
+fn describe(options: BuildOptions) -> String {
     match options {
         BuildOptions { m: None, ef_construction: None, lists: None } => "with the same parameters".to_owned(),
         BuildOptions { lists: Some(lists), .. } => format!("with lists = {lists}"),

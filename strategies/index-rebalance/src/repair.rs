@@ -53,9 +53,17 @@ pub fn repair(tools: &dyn IndexTools, kind: &IssueKind, context: &RepairContext)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{FakeIndex, blind_spots, context, health, sick};
+    use pgheal_guest_sdk::testing::{self, PlayedIndex, health, sick};
 
-    fn check(index: &FakeIndex, kind: &IssueKind, context: &RepairContext, calls: &[&str], ends: Result<&str, &str>) {
+    fn blind_spots() -> IssueKind {
+        IssueKind::BlindSpots(BlindSpots { blind_share: 0.02, unfindable: 100, unfindable_of: 10_000 })
+    }
+
+    fn context() -> RepairContext {
+        testing::context(blind_spots())
+    }
+
+    fn check(index: &PlayedIndex, kind: &IssueKind, context: &RepairContext, calls: &[&str], ends: Result<&str, &str>) {
         let result = repair(index, kind, context);
         assert_eq!(*index.calls.borrow(), calls);
         match (result, ends) {
@@ -73,14 +81,14 @@ mod tests {
 
     #[test]
     fn rounds_go_on_while_they_gain() {
-        let index = FakeIndex::new(vec![sick(0.94, 0.01, 600), sick(0.97, 0.0, 120), sick(0.99, 0.0, 5)], vec![]);
+        let index = PlayedIndex::new(vec![sick(0.94, 0.01, 600), sick(0.97, 0.0, 120), sick(0.99, 0.0, 5)], vec![]);
         let calls = ["reinsert 600", "vacuum", "reinsert 120", "vacuum"];
         check(&index, &blind_spots(), &context(), &calls, Ok("orphan_reconnection"));
     }
 
     #[test]
     fn a_goal_that_is_met_ends_it_where_nothing_more_is_gained() {
-        let index = FakeIndex::new(vec![sick(0.94, 0.01, 600), sick(0.97, 0.0, 40), sick(0.97, 0.0, 39)], vec![]);
+        let index = PlayedIndex::new(vec![sick(0.94, 0.01, 600), sick(0.97, 0.0, 40), sick(0.97, 0.0, 39)], vec![]);
         let calls = ["reinsert 600", "vacuum", "reinsert 40", "vacuum"];
         check(&index, &blind_spots(), &context(), &calls, Ok("orphan_reconnection"));
     }
@@ -88,19 +96,19 @@ mod tests {
     #[test]
     fn what_reinsertion_does_not_reach_is_built_denser() {
         let stuck = vec![sick(0.90, 0.03, 700), sick(0.92, 0.02, 690)];
-        let index = FakeIndex::new(stuck.clone(), vec![(health(), true)]);
-        let calls = ["reinsert 700", "vacuum", "build with m = 16, ef_construction = 128", "swap"];
+        let index = PlayedIndex::new(stuck.clone(), vec![(health(), true)]);
+        let calls = ["reinsert 700", "vacuum", "build m=16 ef_construction=128", "swap"];
         check(&index, &blind_spots(), &context(), &calls, Ok("index_rebuild"));
 
         let mut denser = sick(0.94, 0.0, 0);
         (denser.m, denser.ef_construction) = (Some(16), Some(128));
-        let index = FakeIndex::new(stuck, vec![(denser, true), (health(), true)]);
+        let index = PlayedIndex::new(stuck, vec![(denser, true), (health(), true)]);
         let calls = [
             "reinsert 700",
             "vacuum",
-            "build with m = 16, ef_construction = 128",
+            "build m=16 ef_construction=128",
             "discard",
-            "build with m = 24, ef_construction = 200",
+            "build m=24 ef_construction=200",
             "swap",
         ];
         check(&index, &blind_spots(), &context(), &calls, Ok("index_rebuild"));
@@ -110,8 +118,8 @@ mod tests {
     fn a_gate_that_is_not_passed_leaves_nothing_behind() {
         let mut dense = sick(0.90, 0.03, 2_000);
         (dense.m, dense.ef_construction) = (Some(48), Some(200));
-        let index = FakeIndex::new(vec![dense.clone()], vec![(dense, false)]);
-        let calls = ["build with the same parameters", "discard"];
+        let index = PlayedIndex::new(vec![dense.clone()], vec![(dense, false)]);
+        let calls = ["build", "discard"];
         check(&index, &blind_spots(), &context(), &calls, Err("the gate is not passed: played"));
     }
 
@@ -119,23 +127,23 @@ mod tests {
     fn refusals_are_respected() {
         let mut refused = context();
         refused.reinsertion_refused = Some("row security".into());
-        let index = FakeIndex::new(vec![sick(0.90, 0.03, 100)], vec![(health(), true)]);
-        let calls = ["build with m = 16, ef_construction = 128", "swap"];
+        let index = PlayedIndex::new(vec![sick(0.90, 0.03, 100)], vec![(health(), true)]);
+        let calls = ["build m=16 ef_construction=128", "swap"];
         check(&index, &blind_spots(), &refused, &calls, Ok("index_rebuild"));
 
         refused.rebuild_refused = Some("it is a partition's index".into());
-        let index = FakeIndex::new(vec![sick(0.90, 0.03, 100)], vec![]);
+        let index = PlayedIndex::new(vec![sick(0.90, 0.03, 100)], vec![]);
         check(&index, &blind_spots(), &refused, &[], Err("consent"));
 
         refused.consent_irreversible = true;
-        let index = FakeIndex::new(vec![sick(0.90, 0.03, 100), health()], vec![]);
+        let index = PlayedIndex::new(vec![sick(0.90, 0.03, 100), health()], vec![]);
         check(&index, &blind_spots(), &refused, &["reindex"], Ok("index_rebuild"));
-        let index = FakeIndex::new(vec![sick(0.90, 0.03, 100), sick(0.91, 0.03, 90)], vec![]);
+        let index = PlayedIndex::new(vec![sick(0.90, 0.03, 100), sick(0.91, 0.03, 90)], vec![]);
         check(&index, &blind_spots(), &refused, &["reindex"], Err("recall 0.9100"));
 
-        let mut index = FakeIndex::new(vec![sick(0.90, 0.03, 100)], vec![(health(), true)]);
+        let mut index = PlayedIndex::new(vec![sick(0.90, 0.03, 100)], vec![(health(), true)]);
         index.refuse_reinsertion = true;
-        let calls = ["build with m = 16, ef_construction = 128", "swap"];
+        let calls = ["build m=16 ef_construction=128", "swap"];
         check(&index, &blind_spots(), &context(), &calls, Ok("index_rebuild"));
     }
 
@@ -147,12 +155,12 @@ mod tests {
             (health.fragmentation, health.elements_deleted) = (Some(level), Some(1_000));
             health
         };
-        let rebuilt = ["build with the same parameters", "swap"];
-        let index = FakeIndex::new(vec![fragmented(0.9, 700)], vec![(health(), true)]);
+        let rebuilt = ["build", "swap"];
+        let index = PlayedIndex::new(vec![fragmented(0.9, 700)], vec![(health(), true)]);
         check(&index, &kind(0.9), &context(), &rebuilt, Ok("index_rebuild"));
-        let index = FakeIndex::new(vec![fragmented(0.6, 100)], vec![(health(), true)]);
+        let index = PlayedIndex::new(vec![fragmented(0.6, 100)], vec![(health(), true)]);
         check(&index, &kind(0.6), &context(), &rebuilt, Ok("index_rebuild"));
-        let index = FakeIndex::new(vec![fragmented(0.6, 700), fragmented(0.2, 3)], vec![]);
+        let index = PlayedIndex::new(vec![fragmented(0.6, 700), fragmented(0.2, 3)], vec![]);
         check(&index, &kind(0.6), &context(), &["reinsert 700", "vacuum"], Ok("partial_rebalance"));
     }
 
@@ -168,15 +176,15 @@ mod tests {
             health
         };
         let kind = IssueKind::LowRecall(LowRecall { recall: 0.6, p5: 0.0, target: 0.95, k: 10, parameter_in_force: 1 });
-        let mut index = FakeIndex::new(vec![lists(0.6, 50)], vec![(lists(0.8, 50), true), (lists(0.96, 10), true)]);
+        let mut index = PlayedIndex::new(vec![lists(0.6, 50)], vec![(lists(0.8, 50), true), (lists(0.96, 10), true)]);
         index.method = AccessMethod::Ivfflat;
-        let calls = ["build with the same parameters", "discard", "build with lists = 10", "swap"];
+        let calls = ["build", "discard", "build lists=10", "swap"];
         check(&index, &kind, &context(), &calls, Ok("cluster_retraining"));
     }
 
     #[test]
     fn an_issue_of_the_other_method_is_not_its_business() {
-        let index = FakeIndex::new(vec![health()], vec![]);
+        let index = PlayedIndex::new(vec![health()], vec![]);
         let result = repair(&index, &IssueKind::StaleTraining(StaleTraining { hours: 200.0 }), &context());
         assert_eq!(result, Err(RepairError::UnsupportedIssue));
     }

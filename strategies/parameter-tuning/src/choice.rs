@@ -94,3 +94,53 @@ fn findable(health: &IndexHealth, max_share: f64) -> Result<(), String> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pgheal_guest_sdk::testing::sick;
+
+    use super::*;
+
+    const GOAL: Goal = Goal { recall: 0.95, max_blind_share: 0.005, max_cost_ratio: 4.0 };
+
+    fn low_recall() -> IssueKind {
+        IssueKind::LowRecall(LowRecall { recall: 0.9, p5: 0.5, target: 0.95, k: 10, parameter_in_force: 40 })
+    }
+
+    fn blind_spots() -> IssueKind {
+        IssueKind::BlindSpots(BlindSpots { blind_share: 0.02, unfindable: 0, unfindable_of: 10_000 })
+    }
+
+    fn check(kind: &IssueKind, unfindable: u64, points: &[(u32, f64, f64, f64)], expected: Result<u32, &str>) {
+        let mut health = sick(0.9, 0.01, unfindable);
+        health.curve = points
+            .iter()
+            .map(|&(value, recall, blind_share, cost)| CurvePoint { value, recall, blind_share, cost })
+            .collect();
+        match (choose(&health, kind, &GOAL), expected) {
+            (Ok(choice), Ok(value)) => assert_eq!(choice.point.value, value),
+            (Err(reason), Err(part)) => assert!(reason.contains(part), "{reason}"),
+            (found, expected) => panic!("{found:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn the_smallest_sufficient_value_is_chosen() {
+        let curve = [(40, 0.9, 0.01, 100.0), (80, 0.96, 0.004, 180.0), (120, 0.98, 0.0, 250.0)];
+        check(&low_recall(), 0, &curve, Ok(80));
+        check(&blind_spots(), 0, &curve, Ok(80));
+        check(&low_recall(), 0, &[(20, 0.96, 0.0, 60.0), (40, 0.94, 0.0, 100.0)], Ok(20));
+    }
+
+    #[test]
+    fn what_a_parameter_cannot_heal_is_said() {
+        let curve = [(40, 0.9, 0.01, 100.0), (200, 0.93, 0.009, 400.0)];
+        check(&low_recall(), 0, &curve, Err("best: recall 0.9300 with 0.90 % blind at 200"));
+        check(&low_recall(), 0, &[(40, 0.9, 0.01, 100.0), (400, 0.96, 0.0, 900.0)], Err("9.0 times the cost"));
+        check(&low_recall(), 0, &[], Err("could not be measured"));
+        check(&low_recall(), 0, &[(40, 0.96, 0.0, 100.0)], Err("40 is in force"));
+        check(&low_recall(), 0, &[(80, 0.96, 0.0, 100.0)], Err("does not tell the cost at 40"));
+        let healed = [(40, 0.9, 0.01, 100.0), (80, 0.96, 0.0, 180.0)];
+        check(&blind_spots(), 300, &healed, Err("300 of 10000 elements are not found"));
+    }
+}

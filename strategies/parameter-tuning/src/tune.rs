@@ -88,3 +88,65 @@ pub fn verify(tools: &dyn IndexTools, result: &RepairResult) -> Result<(), Strin
         None => Err(format!("the blind share at {value} could not be measured")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pgheal_guest_sdk::testing::{self, PlayedIndex, sick};
+
+    use super::*;
+
+    fn kind() -> IssueKind {
+        IssueKind::LowRecall(LowRecall { recall: 0.9, p5: 0.5, target: 0.95, k: 10, parameter_in_force: 40 })
+    }
+
+    fn index(scans_at_80: f64, scans_at_120: f64) -> PlayedIndex {
+        let mut before = sick(0.9, 0.01, 0);
+        before.curve = [(40, 0.9, 0.01, 100.0), (80, 0.96, 0.0, 180.0), (120, 0.97, 0.0, 250.0)]
+            .map(|(value, recall, blind_share, cost)| CurvePoint { value, recall, blind_share, cost })
+            .to_vec();
+        let after = IndexHealth { parameter_in_force: Some(80), recall: Some(0.96), ..before.clone() };
+        let mut index = PlayedIndex::new(vec![before, after], vec![]);
+        index.scans = [(40, (0.9, 1.0)), (80, (scans_at_80, 1.5)), (120, (scans_at_120, 2.0))].into();
+        index
+    }
+
+    fn check(index: &PlayedIndex, context: &RepairContext, calls: &[&str], expected: Result<u32, &str>) {
+        let result = tune(index, &kind(), context);
+        assert_eq!(*index.calls.borrow(), calls);
+        match (result, expected) {
+            (Ok(result), Ok(value)) => assert_eq!(detail(&result, "value"), Some(value)),
+            (Err(RepairError::ValidationFailed(reason) | RepairError::Host(reason)), Err(part)) => {
+                assert!(reason.contains(part), "{reason}");
+            }
+            (found, expected) => panic!("{found:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn the_value_is_set_when_real_scans_keep_the_promise() {
+        let context = testing::context(kind());
+        check(&index(0.955, 0.97), &context, &["set hnsw.ef_search=80 for the database"], Ok(80));
+        check(&index(0.94, 0.96), &context, &["set hnsw.ef_search=120 for the database"], Ok(120));
+        check(&index(0.94, 0.945), &context, &[], Err("real scans give 0.9400 at 80, 0.9450 at 120"));
+    }
+
+    #[test]
+    fn a_role_can_have_it_for_itself_and_others_settings_stay() {
+        let mut context = testing::context(kind());
+        context.settings = vec![("role".into(), "app".into())];
+        check(&index(0.955, 0.97), &context, &["set hnsw.ef_search=80 for role app"], Ok(80));
+        let mut refused = index(0.955, 0.97);
+        refused.refuse_settings = true;
+        check(&refused, &context, &[], Err("not granted: somebody else set it"));
+    }
+
+    #[test]
+    fn a_result_is_valid_while_its_value_is_in_force_and_holds() {
+        let index = index(0.955, 0.97);
+        let result = tune(&index, &kind(), &testing::context(kind())).expect("80 reaches the target");
+        assert_eq!(verify(&index, &result), Ok(()));
+        index.healths.borrow_mut()[0].parameter_in_force = Some(40);
+        assert!(verify(&index, &result).is_err_and(|reason| reason.contains("not in force")));
+        assert!(verify(&index, &Report::new("x").success()).is_err());
+    }
+}

@@ -59,7 +59,7 @@ async fn show(workspace: &Path, postgres: &Postgres) -> Result<ExitCode> {
     let bar = ProgressBar::new(scenarios::ALL.len() as u64).with_message("creating the indexes");
     bar.set_style(indicatif::ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}")?);
     for scenario in scenarios::ALL {
-        bar.println(format!("{}: {}", scenario.index, scenario.story));
+        bar.suspend(|| println!("{}: {}", scenario.index, scenario.story));
         scenario.create(&mut database.client, &embeddings).await?;
         bar.inc(1);
     }

@@ -45,15 +45,16 @@ impl Pgheal {
 
     /// The program's progress goes to the terminal as it comes; the document is read.
     async fn run(&self, arguments: &[&str], policies: &Path, expected: &[i32]) -> Result<Answer> {
-        let output = Command::new(&self.program)
+        let child = Command::new(&self.program)
             .args(arguments)
             .arg("--policies")
             .arg(policies)
             .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .await
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
             .with_context(|| format!("{} cannot be run", self.program.display()))?;
+        let output = child.wait_with_output().await?;
         let status = output.status.code().context("pgheal was killed")?;
         ensure!(expected.contains(&status), "pgheal {} ended with {status}", arguments[0]);
         let document = serde_json::from_slice(&output.stdout)

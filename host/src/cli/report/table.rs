@@ -6,11 +6,22 @@ use crate::heal::IndexFindings;
 use crate::heal::detect::Verdict;
 use crate::model::{Issue, Measured, Outcome, RepairRecord, Structure};
 
+const WIDTH_WITHOUT_TERMINAL: u16 = 150;
+
 /// What `pgheal check` prints: one table, then what is wrong and what would be done about it.
 pub fn to_table(report: &Report) -> String {
     let mut table = table();
     table.set_header([
-        "index", "verdict", "recall@10", "p5", "blind", "unfindable", "now", "for the target", "structure", "size",
+        "index",
+        "verdict",
+        "recall@10",
+        "p5",
+        "blind",
+        "unfindable",
+        "now",
+        "for the target",
+        "structure",
+        "size",
     ]);
     for index in &report.indexes {
         match index {
@@ -156,6 +167,10 @@ pub fn repairs_table(records: &[RepairRecord]) -> String {
 fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_none() {
+        // Not a terminal: a file or a pipe, which is read with one later.
+        table.set_width(WIDTH_WITHOUT_TERMINAL);
+    }
     table
 }
 

@@ -150,8 +150,7 @@ mod tests {
     }
 
     fn check(kind: IssueKind, health: Option<&IndexHealth>, expected: RootCause) {
-        let issue =
-            Issue { id: "x".to_owned(), severity: Severity::High, kind, index: None, evidence: Vec::new() };
+        let issue = Issue { id: "x".to_owned(), severity: Severity::High, kind, index: None, evidence: Vec::new() };
         let diagnosis =
             diagnose(&DiagnosisInput { issue: &issue, health, recall_target: 0.95, max_blind_share: 0.005 });
         assert_eq!(diagnosis.cause, expected, "{}", diagnosis.explanation);

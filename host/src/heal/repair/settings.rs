@@ -60,8 +60,8 @@ pub struct RepairSettings {
     pub lock_timeout: Duration,
     /// How often a short change is tried, with growing pauses.
     pub lock_attempts: u32,
-    /// Rows of one re-insertion transaction at most.
-    pub reinsert_batch_rows: usize,
+    /// Insertions of one re-insertion transaction at most.
+    pub reinsert_insertions: usize,
     /// How long a re-insertion transaction should hold its row locks; its size follows.
     pub reinsert_lock_time: Duration,
     /// A statement of a policy is cancelled after this.
@@ -88,7 +88,7 @@ impl Default for RepairSettings {
             stall_limit: Duration::from_secs(900),
             lock_timeout: Duration::from_millis(200),
             lock_attempts: 20,
-            reinsert_batch_rows: 200,
+            reinsert_insertions: 200,
             reinsert_lock_time: Duration::from_millis(100),
             sql_timeout: Duration::from_secs(30),
             sql_max_rows: 10_000,

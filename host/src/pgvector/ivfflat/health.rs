@@ -21,12 +21,13 @@ pub struct ClusterHealth {
     /// Standard deviation of the list sizes over their mean, from 0 (all equal) to sqrt(lists - 1); 0 for an index
     /// without entries.
     pub cluster_balance: f64,
-    /// 0 to 1: how well the stored centres still stand for the entries. The sum, over the lists of at least two
-    /// entries, of the squared distances of the entries to the mean of their list, n / (n - 1) times (the mean is of
-    /// these entries and the centre is not), over the sum of those to the stored centre. Near 1 when freshly
-    /// trained; low when the lists were filled with other rows than they were trained on. Directions (normalised
-    /// vectors) count for inner product and cosine; differing bits, and the majority of each bit, for bit.
-    /// None where no list has two entries or the vectors were not kept.
+    /// 0 to 1: how much of what lists can explain the stored centres still do: (T - C) / (T - M), where T is the sum of
+    /// the squared distances of the entries to the mean of all, C that to the stored centre of their list, and M that
+    /// to the mean of their list, times n / (n - 1) for a list of n (that mean is of these entries, the centre is not).
+    /// Near 1 when freshly trained, 0 when the centres are no better than a single one, lower than 1 as soon as the
+    /// lists were filled with other rows than they were trained on. Lists of at least two entries count. Directions
+    /// (normalised vectors) for inner product and cosine; differing bits, and the majority of each, for bit.
+    /// None where the entries form no lists (T <= M) or the vectors were not kept.
     pub centroid_quality: Option<f64>,
     /// 0 to 1: usable free space over all bytes of the entry pages. Usable is what another entry would fit into, in
     /// whole entries; the last page of a list's chain is still being filled and does not count.
@@ -83,52 +84,65 @@ impl IvfflatIndex {
         if !self.keeps_vectors() {
             return None;
         }
-        let spread = |list: usize| match self.list_size(list) {
-            0 | 1 => [0.0; 2],
-            size => {
-                let [to_mean, to_centre] = self.spread(list, size as f64);
-                [to_mean * size as f64 / (size - 1) as f64, to_centre]
-            }
-        };
-        let sum = |a: [f64; 2], b: [f64; 2]| [a[0] + b[0], a[1] + b[1]];
-        let has_members = (0..self.list_count()).any(|list| self.list_size(list) > 1);
-        let [to_mean, to_centre] = (0..self.list_count()).into_par_iter().map(spread).reduce(|| [0.0; 2], sum);
-        match (has_members, to_centre > 0.0) {
-            (false, _) => None,
-            // Every entry lies at its centre.
-            (true, false) => Some(1.0),
-            (true, true) => Some((to_mean / to_centre).min(1.0)),
+        let lists: Vec<usize> = (0..self.list_count()).filter(|list| self.list_size(*list) > 1).collect();
+        let sums: Vec<Vec<f64>> = lists.par_iter().map(|list| self.sum(*list)).collect();
+        let count: u64 = lists.iter().map(|list| self.list_size(*list)).sum();
+        let mut total = vec![0.0; self.meta.dimensions as usize];
+        for sum in &sums {
+            total.iter_mut().zip(sum).for_each(|(total, x)| *total += x);
         }
+        let mean_of_all = self.centre_of(total, count as f64);
+        let add = |a: [f64; 3], b: [f64; 3]| [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
+        let spread = |(list, sum): (&usize, Vec<f64>)| {
+            let size = self.list_size(*list) as f64;
+            let mut centre = Vec::new();
+            widen(&self.centres, *list, self.metric.is_spherical(), &mut centre);
+            let stored: Vec<f64> = centre.iter().map(|x| f64::from(*x)).collect();
+            let [all, own, stored] = self.spread(*list, [&mean_of_all, &self.centre_of(sum, size), &stored]);
+            [all, own * size / (size - 1.0), stored]
+        };
+        let [all, own, stored] = lists.par_iter().zip(sums).map(spread).reduce(|| [0.0; 3], add);
+        (all > own).then(|| ((all - stored) / (all - own)).clamp(0.0, 1.0))
     }
 
-    /// The sums of the squared distances of a list's entries to their mean and to the stored centre.
-    fn spread(&self, list: usize, size: f64) -> [f64; 2] {
-        let is_spherical = self.metric.is_spherical();
-        let members = || self.entries(list).iter().cloned().flatten();
-        let mut mean = vec![0.0_f64; self.meta.dimensions as usize];
+    fn members(&self, list: usize) -> impl Iterator<Item = usize> {
+        self.entries(list).iter().cloned().flatten().map(|entry| entry as usize)
+    }
+
+    fn sum(&self, list: usize) -> Vec<f64> {
+        let mut sum = vec![0.0; self.meta.dimensions as usize];
         let mut vector = Vec::new();
-        for entry in members() {
-            widen(self.store(), entry as usize, is_spherical, &mut vector);
-            mean.iter_mut().zip(&vector).for_each(|(sum, x)| *sum += f64::from(*x));
+        for entry in self.members(list) {
+            widen(self.store(), entry, self.metric.is_spherical(), &mut vector);
+            sum.iter_mut().zip(&vector).for_each(|(sum, x)| *sum += f64::from(*x));
         }
-        mean.iter_mut().for_each(|x| *x /= size);
-        if let VectorStore::Bit { .. } = self.store() {
-            mean.iter_mut().for_each(|x| *x = if *x > 0.5 { 1.0 } else { 0.0 });
+        sum
+    }
+
+    /// What k-means makes of the sum of `size` vectors.
+    fn centre_of(&self, mut sum: Vec<f64>, size: f64) -> Vec<f64> {
+        let is_bit = matches!(self.store(), VectorStore::Bit { .. });
+        let norm = sum.iter().map(|x| x * x).sum::<f64>().sqrt();
+        for x in &mut sum {
+            *x = match (is_bit, self.metric.is_spherical()) {
+                (true, _) => f64::from(u8::from(*x / size > 0.5)),
+                (false, true) if norm > 0.0 => *x / norm,
+                (false, _) => *x / size,
+            };
         }
-        if is_spherical {
-            let norm = mean.iter().map(|x| x * x).sum::<f64>().sqrt();
-            if norm > 0.0 {
-                mean.iter_mut().for_each(|x| *x /= norm);
+        sum
+    }
+
+    /// The sums of the squared distances of a list's entries to each of three points.
+    fn spread(&self, list: usize, points: [&[f64]; 3]) -> [f64; 3] {
+        let mut sums = [0.0; 3];
+        let mut vector = Vec::new();
+        for entry in self.members(list) {
+            widen(self.store(), entry, self.metric.is_spherical(), &mut vector);
+            for (sum, point) in sums.iter_mut().zip(points) {
+                let squares = vector.iter().zip(point).map(|(x, c)| (f64::from(*x) - c) * (f64::from(*x) - c));
+                *sum += squares.sum::<f64>();
             }
-        }
-        let mut centre = Vec::new();
-        widen(&self.centres, list, is_spherical, &mut centre);
-        let mut sums = [0.0; 2];
-        for entry in members() {
-            widen(self.store(), entry as usize, is_spherical, &mut vector);
-            let square = |x: f64| x * x;
-            sums[0] += vector.iter().zip(&mean).map(|(x, m)| square(f64::from(*x) - m)).sum::<f64>();
-            sums[1] += vector.iter().zip(&centre).map(|(x, c)| square(f64::from(*x) - f64::from(*c))).sum::<f64>();
         }
         sums
     }

@@ -59,8 +59,8 @@ fn lists_are_scored() {
 fn centres_that_drifted_score_low() {
     let mut lists = three();
     lists.lists[1].centre = vector_content(&[6.0]);
-    // To the mean: (2 * 3/2) + (10 * 5/4); to the centres: 2 + (10 + 5 * 16).
-    let expected = (3.0 + 12.5) / 92.0;
+    // To the means: (2 * 3/2) + (10 * 5/4); to the centres: 2 + (10 + 5 * 16); to the mean of all, 6.625: 163.875.
+    let expected = (163.875 - 92.0) / (163.875 - 15.5);
     let found = health(&index(&lists)).centroid_quality.unwrap();
     assert!((found - expected).abs() < 1e-6, "{found}");
 }

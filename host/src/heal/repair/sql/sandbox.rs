@@ -82,7 +82,9 @@ impl Sandbox {
         Ok(self.run(sql, params).await?.2)
     }
 
+    /// Fails where a statement has failed before: PostgreSQL would answer COMMIT with a silent rollback.
     pub async fn commit(self) -> Result<(), HostError> {
+        self.session.query("SELECT 1", &[]).await.map_err(|e| database_error(&e))?;
         self.session.batch_execute("COMMIT").await.map_err(|e| database_error(&e))
     }
 

@@ -35,7 +35,7 @@ pub use column::{BaseColumn, base_column};
 
 /// Heap TIDs of an element (HNSW_HEAPTIDS).
 const ELEMENT_PLACES: u32 = 10;
-/// The first transaction's size; the next ones follow the time that it took.
+/// Insertions of the first transaction; the next ones follow the time that it took.
 const FIRST_BATCH: usize = 50;
 const SMALLEST_BATCH: usize = 5;
 
@@ -101,13 +101,13 @@ impl Run<'_> {
         self.work.progress.phase("re-inserting rows", Some(total));
         let wal_before = wal_position(session).await?;
         let mut replacement = if self.column.not_null { Replacement::OtherRow } else { Replacement::Null };
-        let mut size = FIRST_BATCH.min(settings.reinsert_batch_rows).max(1);
+        let mut size = FIRST_BATCH.min(settings.reinsert_insertions).max(1);
         let mut next = 0;
         while next < places.len() {
             if self.work.is_abandoned() {
                 return Err(HostError::Limit("the call that asked for this was ended".to_owned()));
             }
-            let part = &places[next..(next + size).min(places.len())];
+            let part = &places[next..next + rows_of(&places[next..], size)];
             let began = Instant::now();
             match batch.run(session, part, replacement, self.silence).await? {
                 BatchOutcome::Done(moved) => {
@@ -123,7 +123,8 @@ impl Run<'_> {
             }
             next += part.len();
             self.work.progress.done(u64::try_from(next).unwrap_or(u64::MAX));
-            size = next_size(part.len(), began.elapsed(), settings.reinsert_lock_time, settings.reinsert_batch_rows);
+            let insertions = part.iter().map(|(_, times)| *times as usize).sum();
+            size = next_size(insertions, began.elapsed(), settings.reinsert_lock_time, settings.reinsert_insertions);
             self.sum.wal_bytes = wal_position(session).await?.saturating_sub(wal_before);
         }
         Ok(())
@@ -148,16 +149,26 @@ impl Run<'_> {
                 Some((rows.visible_row(*root)?, times))
             })
             .collect();
-        rows.close().await.map_err(unknown)?;
+        rows.release().await.map_err(unknown)?;
         Ok(places)
     }
 }
 
-/// As many rows as would have taken the wanted time, at most twice as many as now.
-fn next_size(rows: usize, took: std::time::Duration, wanted: std::time::Duration, most: usize) -> usize {
+/// How many of the rows make about so many insertions; at least one.
+fn rows_of(places: &[(Tid, u32)], insertions: usize) -> usize {
+    let mut sum = 0;
+    let fitting = places.iter().take_while(|(_, times)| {
+        sum += *times as usize;
+        sum <= insertions
+    });
+    fitting.count().max(1)
+}
+
+/// As many insertions as would have taken the wanted time, at most twice as many as now.
+fn next_size(insertions: usize, took: std::time::Duration, wanted: std::time::Duration, most: usize) -> usize {
     let share = wanted.as_secs_f64() / took.as_secs_f64().max(1e-6);
     // At most doubled, and the product of a small count: it fits.
-    let size = (rows as f64 * share.min(2.0)) as usize;
+    let size = (insertions as f64 * share.min(2.0)) as usize;
     size.clamp(SMALLEST_BATCH.min(most.max(1)), most.max(1))
 }
 
@@ -189,8 +200,8 @@ mod tests {
 
     use super::*;
 
-    fn check(rows: usize, took_ms: u64, expected: usize) {
-        assert_eq!(next_size(rows, Duration::from_millis(took_ms), Duration::from_millis(100), 200), expected);
+    fn check(insertions: usize, took_ms: u64, expected: usize) {
+        assert_eq!(next_size(insertions, Duration::from_millis(took_ms), Duration::from_millis(100), 200), expected);
     }
 
     #[test]
@@ -201,5 +212,18 @@ mod tests {
         check(150, 10, 200);
         check(10, 10_000, 5);
         check(3, 0, 6);
+    }
+
+    fn check_rows(times: &[u32], insertions: usize, expected: usize) {
+        let places: Vec<(Tid, u32)> = times.iter().map(|times| (Tid { block: 0, offset: 1 }, *times)).collect();
+        assert_eq!(rows_of(&places, insertions), expected);
+    }
+
+    #[test]
+    fn rows_that_are_put_in_often_make_small_batches() {
+        check_rows(&[1, 1, 1], 2, 2);
+        check_rows(&[11, 11, 11], 25, 2);
+        check_rows(&[11, 1], 5, 1);
+        check_rows(&[1], 50, 1);
     }
 }

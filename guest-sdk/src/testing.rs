@@ -1,10 +1,10 @@
-//! An index that is played, for the tests of this crate.
+//! For native tests of strategies: an index that is played, and samples of what a strategy is told.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use pgheal_guest_sdk::host::actions::{BuildOptions, Candidate, Comparison, Reinsertion, SettingScope};
-use pgheal_guest_sdk::*;
+use crate::host::actions::{BuildOptions, Candidate, Comparison, Reinsertion, SettingScope};
+use crate::*;
 
 /// A healthy HNSW index of 10,000 elements; tests make it sick.
 pub fn health() -> IndexHealth {
@@ -39,8 +39,9 @@ pub fn sick(recall: f64, blind_share: f64, unfindable: u64) -> IndexHealth {
     IndexHealth { recall: Some(recall), blind_share: Some(blind_share), unfindable: Some(unfindable), ..health() }
 }
 
-pub fn context() -> RepairContext {
-    let issue = Issue { id: "i".into(), severity: Severity::High, kind: blind_spots(), index: None };
+/// The context of a repair that may do everything that can be undone, for recall 0.95 and 0.5 % blind queries.
+pub fn context(kind: IssueKind) -> RepairContext {
+    let issue = Issue { id: "i".into(), severity: Severity::High, kind, index: None };
     RepairContext {
         diagnosis: Diagnosis { issue, cause: RootCause::GraphBlindSpots, confidence: 1.0, explanation: String::new() },
         recall_target: 0.95,
@@ -53,27 +54,29 @@ pub fn context() -> RepairContext {
     }
 }
 
-pub fn blind_spots() -> IssueKind {
-    IssueKind::BlindSpots(BlindSpots { blind_share: 0.02, unfindable: 100, unfindable_of: 10_000 })
-}
-
-/// Plays an index whose health goes through a list: each vacuum takes it one further. Builds measure as told.
-pub struct FakeIndex {
+/// An index whose health goes through a list, one further with each vacuum, reindex or setting; the last one stays.
+pub struct PlayedIndex {
     pub method: AccessMethod,
     pub healths: RefCell<VecDeque<IndexHealth>>,
     /// What each build measures, and whether it passes the gate.
     pub builds: RefCell<VecDeque<(IndexHealth, bool)>>,
+    /// Recall and latency of real scans, by the parameter's value.
+    pub scans: BTreeMap<u32, (f64, f64)>,
     pub refuse_reinsertion: bool,
+    pub refuse_settings: bool,
+    /// The changes that were asked for, in words.
     pub calls: RefCell<Vec<String>>,
 }
 
-impl FakeIndex {
+impl PlayedIndex {
     pub fn new(healths: Vec<IndexHealth>, builds: Vec<(IndexHealth, bool)>) -> Self {
-        FakeIndex {
+        PlayedIndex {
             method: AccessMethod::Hnsw,
             healths: RefCell::new(healths.into()),
             builds: RefCell::new(builds.into()),
+            scans: BTreeMap::new(),
             refuse_reinsertion: false,
+            refuse_settings: false,
             calls: RefCell::default(),
         }
     }
@@ -82,12 +85,18 @@ impl FakeIndex {
         self.calls.borrow_mut().push(call.into());
     }
 
+    fn go_on(&self) {
+        if self.healths.borrow().len() > 1 {
+            self.healths.borrow_mut().pop_front();
+        }
+    }
+
     fn now(&self) -> IndexHealth {
         self.healths.borrow()[0].clone()
     }
 }
 
-impl IndexTools for FakeIndex {
+impl IndexTools for PlayedIndex {
     fn method(&self) -> AccessMethod {
         self.method
     }
@@ -106,20 +115,22 @@ impl IndexTools for FakeIndex {
     }
     fn vacuum(&self) -> Result<u64, HostError> {
         self.note("vacuum");
-        if self.healths.borrow().len() > 1 {
-            self.healths.borrow_mut().pop_front();
-        }
+        self.go_on();
         Ok(7)
     }
     fn analyze(&self) -> Result<(), HostError> {
         Ok(())
     }
     fn build_beside(&self, options: BuildOptions) -> Result<Candidate, HostError> {
-        self.note(format!("build {}", crate::rebuild::describe(options)));
+        let BuildOptions { m, ef_construction, lists } = options;
+        let given = [("m", m), ("ef_construction", ef_construction), ("lists", lists)];
+        let given = given.into_iter().filter_map(|(name, value)| value.map(|value| format!(" {name}={value}")));
+        self.note(format!("build{}", given.collect::<String>()));
         Ok(Candidate { id: 1, name: "beside".into(), size_bytes: 1, build_ms: 11 })
     }
     fn compare(&self, _candidate: &Candidate) -> Result<Comparison, HostError> {
-        let (after, gate_passed) = self.builds.borrow_mut().pop_front().expect("the test plays every build");
+        let (after, gate_passed) =
+            self.builds.borrow_mut().pop_front().expect("the test plays every build that is made");
         Ok(Comparison {
             before: self.now(),
             after,
@@ -139,13 +150,21 @@ impl IndexTools for FakeIndex {
     }
     fn reindex_concurrently(&self) -> Result<(), HostError> {
         self.note("reindex");
-        self.healths.borrow_mut().pop_front();
+        self.go_on();
         Ok(())
     }
-    fn set_parameter(&self, _: &str, _: &str, _: SettingScope, _: Option<&str>) -> Result<(), HostError> {
-        Err(HostError::Denied("not played".into()))
+    fn set_parameter(&self, name: &str, value: &str, scope: SettingScope, role: Option<&str>) -> Result<(), HostError> {
+        if self.refuse_settings {
+            return Err(HostError::Denied("somebody else set it".into()));
+        }
+        match (scope, role) {
+            (SettingScope::Role, Some(role)) => self.note(format!("set {name}={value} for role {role}")),
+            _ => self.note(format!("set {name}={value} for the database")),
+        }
+        self.go_on();
+        Ok(())
     }
-    fn validate_on_scans(&self, _value: u32) -> Result<(f64, f64), HostError> {
-        Err(HostError::Denied("not played".into()))
+    fn validate_on_scans(&self, value: u32) -> Result<(f64, f64), HostError> {
+        self.scans.get(&value).copied().ok_or_else(|| HostError::Denied(format!("no scans are played at {value}")))
     }
 }
