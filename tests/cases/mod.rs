@@ -5,6 +5,7 @@ mod accuracy;
 mod bad_input;
 mod catalog;
 mod components;
+
 mod crash;
 mod healing;
 mod under_load;
