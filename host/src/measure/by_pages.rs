@@ -8,7 +8,6 @@ use super::{
 };
 use crate::model::{AccessMethod, CurvePoint, IndexHealth, Measured, SearchQuality, Tid, Unfindable};
 use crate::pgvector::{DecodedIndex, Evaluation, ProbeSet, StructureHealth, UnfindableReport};
-use crate::postgres::liveness::LivenessError;
 
 /// Measures from one pass over the pages.
 pub(super) async fn measure(subject: &Subject<'_>, given: Option<Arc<ProbeSet>>) -> Result<Measurement, MeasureError> {
@@ -26,7 +25,9 @@ pub(super) async fn measure(subject: &Subject<'_>, given: Option<Arc<ProbeSet>>)
     let health = index.health();
     let mut measurement = searches(subject, &index, &health, given).await.map_err(|e| e.or_dropped(&name))?;
     measurement.health.notes.extend(notes::of_pace(&report));
-    measurement.health.notes.extend(structure::notes(&health));
+    if structure::gaps(&health).is_none() {
+        measurement.health.notes.extend(structure::notes(&health));
+    }
     Ok(measurement)
 }
 
@@ -62,48 +63,70 @@ async fn searches(
         return by_scans::measure_large(subject, with_search).await;
     }
     let probes = probes(subject, index, given).await?;
-    let mut simulation = match Simulation::prepare(subject, index.clone(), probes.clone()).await {
-        Ok(simulation) => simulation,
-        Err(MeasureError::Liveness(error @ (LivenessError::RowSecurity { .. } | LivenessError::Permission { .. }))) => {
-            return Ok(without_searches(&error.to_string()));
+    match simulate(subject, index, health, &probes).await {
+        Ok(found) => {
+            let mut health = with_search(found.search, found.awaiting);
+            health.notes = found.notes;
+            Ok(Measurement { health, unfindable_rows: found.unfindable_rows, probes: Some(probes) })
         }
-        Err(error) => return Err(error),
-    };
+        Err(error) => match error.refusal() {
+            Some(reason) => Ok(without_searches(&reason)),
+            None => Err(error),
+        },
+    }
+}
+
+/// What simulated searches and the heap say.
+struct Found {
+    search: SearchQuality,
+    awaiting: Measured<u64>,
+    unfindable_rows: Vec<Tid>,
+    notes: Vec<String>,
+}
+
+async fn simulate(
+    subject: &Subject<'_>,
+    index: &Arc<DecodedIndex>,
+    health: &StructureHealth,
+    probes: &Arc<ProbeSet>,
+) -> Result<Found, MeasureError> {
+    let mut simulation = Simulation::prepare(subject, index.clone(), probes.clone()).await?;
     let awaiting = awaiting::count(&mut simulation, health).await?;
-    if !simulation.anything_to_find().await? {
-        simulation.visibility.close().await?;
-        let reason = "the index holds no visible row for a query to find, other than the query's own";
-        return Ok(unmeasured(with_search(unknown::search(options, subject.parameter.clone(), reason), awaiting)));
+    let anything_to_find = simulation.anything_to_find().await?;
+    simulation.visibility.release().await?;
+    let mut found = Found {
+        search: unknown::search(
+            subject.options,
+            subject.parameter.clone(),
+            "the index holds no visible row for a query to find, other than the query's own",
+        ),
+        awaiting,
+        unfindable_rows: Vec::new(),
+        notes: Vec::new(),
+    };
+    if !anything_to_find {
+        return Ok(found);
     }
-    let mut search = quality(subject, &mut simulation, structure::lists(health)).await?;
-    let mut notes = Vec::new();
+    found.search = quality(subject, &mut simulation, structure::lists(health)).await?;
     if probes.is_sampled() {
-        notes.push(notes::OPTIMISM.to_owned());
+        found.notes.push(notes::OPTIMISM.to_owned());
     }
-    let mut unfindable_rows = Vec::new();
+    if let (AccessMethod::Hnsw, Some(parameter)) = (subject.index.name.method, subject.parameter.get()) {
+        found.notes.extend(notes::of_small_ef(parameter, subject.options.k, probes.is_sampled()));
+    }
     match unfindable(subject, index).await? {
         Measured::Known(report) => {
-            if report.of_sampled < structure::live(health) {
-                notes.push(format!(
-                    "unfindable elements were looked for among {} sampled ones of {}",
-                    report.of_sampled,
-                    structure::live(health)
-                ));
-            }
-            search.unfindable = Measured::Known(Unfindable { count: report.elements, of_sampled: report.of_sampled });
+            found.notes.extend(notes::of_sample(report.of_sampled, structure::live(health)));
+            found.search.unfindable =
+                Measured::Known(Unfindable { count: report.elements, of_sampled: report.of_sampled });
             simulation.resolve(&report.tids).await?;
-            let visible = |tid: &Tid| simulation.visibility.is_visible(*tid) != Some(false);
-            unfindable_rows = report.tids.iter().copied().filter(visible).collect();
+            simulation.visibility.release().await?;
+            let visible = |tid: &Tid| simulation.visibility.is_visible(*tid) == Some(true);
+            found.unfindable_rows = report.tids.iter().copied().filter(visible).collect();
         }
-        Measured::Unknown(reason) => search.unfindable = Measured::Unknown(reason),
+        Measured::Unknown(reason) => found.search.unfindable = Measured::Unknown(reason),
     }
-    if let (AccessMethod::Hnsw, Some(parameter)) = (method, subject.parameter.get()) {
-        notes.extend(notes::of_small_ef(parameter, options.k, probes.is_sampled()));
-    }
-    simulation.visibility.close().await?;
-    let mut health = with_search(search, awaiting);
-    health.notes = notes;
-    Ok(Measurement { health, unfindable_rows, probes: Some(probes) })
+    Ok(found)
 }
 
 async fn probes(

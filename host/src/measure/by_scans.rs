@@ -1,8 +1,6 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use tokio_postgres::error::SqlState;
-
 use super::scans::{Others, ScanProbe, ScanQuality, ScanSession, exact_rows, run};
 use super::{MeasureError, Measurement, Subject, notes, queries, unknown, unmeasured};
 use crate::model::{IndexHealth, Measured, SearchQuality, Tid};
@@ -56,7 +54,7 @@ async fn search(subject: &Subject<'_>, reason: &str) -> Result<(SearchQuality, V
             take(&mut search, quality);
         }
         Ok(None) => without_recall(&mut search, "the index holds too few visible rows to measure recall"),
-        Err(error) => match refusal(&error) {
+        Err(error) => match error.refusal() {
             Some(why) => without_recall(&mut search, &why),
             None => return Err(error.or_dropped(&subject.index.name.qualified())),
         },
@@ -154,16 +152,4 @@ fn without_recall(search: &mut SearchQuality, reason: &str) {
     search.share_below_half = Measured::unknown(reason);
     search.blind_share = Measured::unknown(reason);
     search.rows_returned_mean = Measured::unknown(reason);
-}
-
-/// Failures that leave recall unknown instead of failing the whole measurement.
-fn refusal(error: &MeasureError) -> Option<String> {
-    match error {
-        MeasureError::NotAnswered(reason) => Some(reason.clone()),
-        MeasureError::Database(e) if e.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            let message = e.as_db_error().map_or_else(|| e.to_string(), |e| e.message().to_owned());
-            Some(format!("the rows cannot be read: {message}"))
-        }
-        _ => None,
-    }
 }

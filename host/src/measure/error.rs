@@ -1,3 +1,5 @@
+use tokio_postgres::error::SqlState;
+
 use crate::pgvector::{IndexError, PageError, ProbeError};
 use crate::postgres::liveness::LivenessError;
 use crate::postgres::pages::PagesError;
@@ -34,10 +36,28 @@ pub enum MeasureError {
 }
 
 impl MeasureError {
+    /// Failures that leave the searches' quality unknown, instead of failing the whole measurement; as a reason.
+    pub(super) fn refusal(&self) -> Option<String> {
+        match self {
+            MeasureError::NotAnswered(reason) => Some(reason.clone()),
+            MeasureError::Liveness(error @ (LivenessError::RowSecurity { .. } | LivenessError::Permission { .. })) => {
+                Some(error.to_string())
+            }
+            MeasureError::Database(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                let message = error.as_db_error().map_or_else(|| error.to_string(), |e| e.message().to_owned());
+                Some(format!("the rows cannot be read: {message}"))
+            }
+            _ => None,
+        }
+    }
+
     /// Turns the ways in which an index can be found gone into one.
     pub(super) fn or_dropped(self, index: &str) -> Self {
         match self {
             MeasureError::Pages(PagesError::Dropped) | MeasureError::Liveness(LivenessError::Dropped) => {
+                MeasureError::Dropped { index: index.to_owned() }
+            }
+            MeasureError::Database(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
                 MeasureError::Dropped { index: index.to_owned() }
             }
             other => other,

@@ -22,8 +22,11 @@ use std::sync::Arc;
 use crate::model::{IndexDefinition, IndexHealth, Measured, Progress, Tid};
 use crate::pgvector::{Metric, ProbeSet, VectorType};
 use crate::postgres::catalog::iterative_scan;
-use crate::postgres::{Connector, PageAccess, ServerFacts, Session, index_definition, search_parameter, server_facts};
+use crate::postgres::{
+    Connector, PageAccess, ServerFacts, Session, index_definition, parameter_overrides, search_parameter, server_facts,
+};
 
+pub use decode::read_index;
 pub use error::MeasureError;
 pub use options::MeasureOptions;
 pub use scans::{real_scan_quality, scan_latency_ms};
@@ -73,11 +76,12 @@ pub async fn measure(
         }
     };
     let iterative = iterative_scan(&subject.session, subject.index.name.method).await?;
+    let overrides = parameter_overrides(&subject.session).await?;
     let mut measurement = match &subject.facts.page_access {
         PageAccess::None { reason } => by_scans::measure(&subject, reason).await?,
         _ => by_pages::measure(&subject, probes).await?,
     };
-    measurement.health.notes.extend(notes::of_settings(&subject.index, iterative.as_deref()));
+    measurement.health.notes.extend(notes::of_settings(&subject.index, iterative.as_deref(), &overrides));
     Ok(measurement)
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Simulation {
 }
 
 impl Simulation {
-    /// Finds the exact neighbours, then takes the snapshot: it is held until `visibility` is closed.
+    /// Finds the exact neighbours.
     pub(super) async fn prepare(
         subject: &Subject<'_>,
         index: Arc<DecodedIndex>,
@@ -39,14 +39,18 @@ impl Simulation {
         Ok(Simulation { index, probes, neighbours, liveness: Liveness::new(), visibility, matcher, k })
     }
 
-    /// What index scans with the parameter at `parameter` return, and how good that is.
+    /// What index scans with the parameter at `parameter` return, and how good that is. No snapshot is held while the
+    /// searches are computed, nor afterwards.
     pub(super) async fn at(&mut self, parameter: u32) -> Result<Evaluation, MeasureError> {
         let mut run = Arc::new(self.search(parameter, None).await?);
         loop {
             let (outcome, liveness) = self.evaluate(run.clone()).await?;
             self.liveness = liveness;
             match outcome {
-                EvaluationOutcome::Done(evaluation) => return Ok(evaluation),
+                EvaluationOutcome::Done(evaluation) => {
+                    self.visibility.release().await?;
+                    return Ok(evaluation);
+                }
                 EvaluationOutcome::NeedLiveness(tids) => self.resolve(&tids).await?,
                 EvaluationOutcome::NeedMoreNeighbours { fetch } => {
                     self.neighbours = exact(&self.index, &self.probes, fetch).await?;

@@ -17,6 +17,7 @@ mod index;
 mod ivfflat;
 mod kind;
 mod page;
+mod pairing_heap;
 mod probes;
 mod reader;
 mod recall;
@@ -27,8 +28,10 @@ mod tid_vec;
 mod unfindable;
 mod value;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fixture;
 #[cfg(test)]
-mod fixture;
+mod properties;
 
 pub use error::{IndexError, PageError, PageFault, ProbeError, ValueFault};
 pub use hnsw::{GraphHealth, HnswIndex, HnswReader};

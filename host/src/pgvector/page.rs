@@ -191,7 +191,7 @@ mod tests {
         check(8190, 0xFF84, PageFault::PageId { found: 0xFF84, expected: ID });
         check(24, 0x8000 | 8100, pointer("leads outside of the page's items"));
         check(24, 0x8000 | 8164, pointer("is not aligned"));
-        check(26, 0xFFFE, pointer("is redirected or dead, which these access methods never do"));
+        check(26, 0xFFFF, pointer("is redirected or dead, which these access methods never do"));
     }
 
     #[test]

@@ -194,7 +194,7 @@ async fn probes_by_pages(
     let scan_probes =
         literals.into_iter().zip(own).zip(&rows).map(|((literal, own), near)| ScanProbe::new(literal, own, near, k));
     let scan_probes = scan_probes.collect();
-    simulation.visibility.close().await?;
+    simulation.visibility.release().await?;
     Ok((scan_probes, scans))
 }
 

@@ -4,9 +4,6 @@ use super::Rows;
 use crate::pgvector::Metric;
 use crate::pgvector::store::{VectorStore, bit_bytes, row};
 
-/// Set bits of both, of the first and of the second.
-type Counts = [u64; 3];
-
 /// Rows of `bit`. The padding of the last byte is zero in both vectors.
 pub(crate) struct BitRows<'a> {
     bytes: usize,
@@ -53,26 +50,36 @@ fn has_popcnt() -> bool {
     false
 }
 
+/// Sums a count over all words of eight bytes, the last one filled up with zeros.
 #[inline(always)]
-fn words<'a>(a: &'a [u8], b: &'a [u8]) -> impl Iterator<Item = (u64, u64)> + 'a {
-    let word = |chunk: &[u8]| {
-        let mut bytes = [0; 8];
-        bytes[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(bytes)
+fn sum_words<const N: usize>(a: &[u8], b: &[u8], count: impl Fn(u64, u64) -> [u32; N]) -> [u64; N] {
+    let mut sums = [0; N];
+    let mut add = |x: u64, y: u64| {
+        for (sum, count) in sums.iter_mut().zip(count(x, y)) {
+            *sum += u64::from(count);
+        }
     };
-    a.chunks(8).zip(b.chunks(8)).map(move |(x, y)| (word(x), word(y)))
+    let (a_words, a_rest) = a.as_chunks::<8>();
+    let (b_words, b_rest) = b.as_chunks::<8>();
+    for (x, y) in a_words.iter().zip(b_words) {
+        add(u64::from_le_bytes(*x), u64::from_le_bytes(*y));
+    }
+    if !a_rest.is_empty() {
+        let last = |rest: &[u8]| rest.iter().rev().fold(0, |word, byte| (word << 8) | u64::from(*byte));
+        add(last(a_rest), last(b_rest));
+    }
+    sums
 }
 
 #[inline(always)]
 fn hamming(a: &[u8], b: &[u8]) -> f32 {
-    words(a, b).map(|(x, y)| u64::from((x ^ y).count_ones())).sum::<u64>() as f32
+    let [differing] = sum_words(a, b, |x, y| [(x ^ y).count_ones()]);
+    differing as f32
 }
 
 #[inline(always)]
 fn jaccard(a: &[u8], b: &[u8]) -> f32 {
-    let [both, first, second] = words(a, b).fold(Counts::default(), |[both, first, second], (x, y)| {
-        [both + u64::from((x & y).count_ones()), first + u64::from(x.count_ones()), second + u64::from(y.count_ones())]
-    });
+    let [both, first, second] = sum_words(a, b, |x, y| [(x & y).count_ones(), x.count_ones(), y.count_ones()]);
     if both == 0 { 1.0 } else { (1.0 - both as f64 / (first + second - both) as f64) as f32 }
 }
 

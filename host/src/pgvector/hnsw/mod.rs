@@ -13,5 +13,7 @@ pub use index::HnswIndex;
 pub use reader::HnswReader;
 pub(crate) use search::{Scratch, ScratchPool};
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,9 @@
 //! pgvector's search (`HnswSearchLayer`, `GetScanItems`), over the decoded graph.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::pgvector::distance::{Ranked, Rows};
+use crate::pgvector::pairing_heap::{First, PairingHeap};
 
 use super::index::{BROKEN, Entry, HnswIndex};
 
@@ -13,8 +12,8 @@ pub(crate) struct Scratch {
     /// The search that last visited each element.
     visited: Vec<u32>,
     round: u32,
-    candidates: BinaryHeap<Reverse<Ranked>>,
-    nearest: BinaryHeap<Ranked>,
+    candidates: PairingHeap,
+    nearest: PairingHeap,
     unvisited: Vec<u32>,
 }
 
@@ -52,8 +51,8 @@ impl Scratch {
         Scratch {
             visited: vec![0; index.element_count()],
             round: 0,
-            candidates: BinaryHeap::new(),
-            nearest: BinaryHeap::new(),
+            candidates: PairingHeap::new(First::Nearest),
+            nearest: PairingHeap::new(First::Furthest),
             unvisited: Vec::new(),
         }
     }
@@ -108,11 +107,11 @@ impl HnswIndex {
         let mut counted = from.len();
         for &candidate in from {
             visited[candidate.row() as usize] = *round;
-            candidates.push(Reverse(candidate));
+            candidates.push(candidate);
             nearest.push(candidate);
         }
-        while let (Some(Reverse(candidate)), Some(furthest)) = (candidates.pop(), nearest.peek()) {
-            if candidate.distance() > furthest.distance() {
+        while let (Some(candidate), Some(furthest)) = (candidates.pop(), nearest.peek()) {
+            if candidate.distance() > furthest {
                 break;
             }
             unvisited.clear();
@@ -127,12 +126,12 @@ impl HnswIndex {
             for &neighbour in unvisited.iter() {
                 let always_add = counted < ef;
                 let distance = rows.distance(query, neighbour as usize);
-                let is_nearer = nearest.peek().is_none_or(|furthest| distance < furthest.distance());
+                let is_nearer = nearest.peek().is_none_or(|furthest| distance < furthest);
                 if !(is_nearer || always_add) || self.levels[neighbour as usize] < layer {
                     continue;
                 }
                 let found = Ranked::new(distance, neighbour);
-                candidates.push(Reverse(found));
+                candidates.push(found);
                 nearest.push(found);
                 counted += 1;
                 if counted > ef {
@@ -140,8 +139,8 @@ impl HnswIndex {
                 }
             }
         }
-        let mut found: Vec<Ranked> = nearest.drain().collect();
-        found.sort_unstable();
+        let mut found: Vec<Ranked> = std::iter::from_fn(|| nearest.pop()).collect();
+        found.reverse();
         found
     }
 }

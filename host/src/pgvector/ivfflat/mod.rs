@@ -10,5 +10,7 @@ pub use health::ClusterHealth;
 pub use index::IvfflatIndex;
 pub use reader::IvfflatReader;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

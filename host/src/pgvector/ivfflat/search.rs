@@ -1,22 +1,26 @@
 //! pgvector's search (`GetScanLists`, `GetScanItems`), over the decoded lists.
 
 use crate::pgvector::distance::{Ranked, Rows};
+use crate::pgvector::pairing_heap::{First, PairingHeap};
 
 use super::index::IvfflatIndex;
 
 impl IvfflatIndex {
-    /// The `probes` lists whose centres are nearest. Of equally near ones the first in the index, because pgvector
-    /// replaces one only by a nearer one.
+    /// The `probes` lists whose centres are nearest, furthest first.
     pub(crate) fn nearest_lists<'a, R: Rows<'a>>(&self, centres: &R, query: &R::Query, probes: u32) -> Vec<u32> {
-        let mut ranked: Vec<Ranked> =
-            (0..self.list_count()).map(|list| Ranked::new(centres.distance(query, list), list as u32)).collect();
-        let probes = (probes.max(1) as usize).min(ranked.len());
-        if probes < ranked.len() {
-            ranked.select_nth_unstable(probes);
-            ranked.truncate(probes);
+        let probes = (probes.max(1) as usize).min(self.list_count());
+        let mut nearest = PairingHeap::new(First::Furthest);
+        for list in 0..self.list_count() {
+            let distance = centres.distance(query, list);
+            if list >= probes {
+                if nearest.peek().is_none_or(|furthest| distance >= furthest) {
+                    continue;
+                }
+                nearest.pop();
+            }
+            nearest.push(Ranked::new(distance, list as u32));
         }
-        ranked.sort_unstable();
-        ranked.iter().map(|list| list.row()).collect()
+        std::iter::from_fn(|| nearest.pop()).map(|list| list.row()).collect()
     }
 
     /// The nearest `keep` entries of what an index scan returns, in its order; whether there were more; and the

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use tokio_postgres::Client;
 
 use super::CatalogError;
@@ -29,6 +31,19 @@ FROM pg_catalog.pg_proc p CROSS JOIN LATERAL unnest(p.proconfig) AS c
 WHERE c ~ '^(hnsw|ivfflat)[.]'
 ORDER BY 1, 2, 3, 4";
 
+impl fmt::Display for ParameterOverride {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {}", self.name, self.value)?;
+        match (&self.function, &self.role, &self.database) {
+            (Some(function), _, _) => write!(f, " in function {function}"),
+            (None, Some(role), Some(_)) => write!(f, " for role {role} in this database"),
+            (None, Some(role), None) => write!(f, " for role {role}"),
+            (None, None, Some(_)) => f.write_str(" for this database"),
+            (None, None, None) => f.write_str(" for all roles"),
+        }
+    }
+}
+
 /// Every `hnsw.*` and `ivfflat.*` setting that applies to this database: for all roles, for one, or in a function.
 pub async fn parameter_overrides(client: &Client) -> Result<Vec<ParameterOverride>, CatalogError> {
     let mut overrides = Vec::new();
@@ -44,24 +59,23 @@ pub async fn parameter_overrides(client: &Client) -> Result<Vec<ParameterOverrid
     Ok(overrides)
 }
 
-/// `hnsw.ef_search` or `ivfflat.probes` as a new session of this database has it, if its role has no setting of
-/// its own. Unknown where only the asking role's own setting can be seen. Ask in a new session: one that has been
-/// open for long, or that used SET, does not know what new ones get.
+/// `hnsw.ef_search` or `ivfflat.probes` as a new session of this role in this database has it; other roles and
+/// functions may have settings of their own, see `parameter_overrides`. Ask in a new session: one that has been open
+/// for long does not know what new ones get.
 pub async fn search_parameter(client: &Client, method: AccessMethod) -> Result<Measured<u32>, CatalogError> {
     let name = method.parameter();
-    match new_session_value(client, name).await? {
-        Measured::Known(text) => Ok(match text.parse() {
+    Ok(match new_session_value(client, name).await? {
+        Some(text) => match text.parse() {
             Ok(value) => Measured::Known(value),
             Err(_) => Measured::unknown(format!("{name} has the value {text:?}, which is no number")),
-        }),
-        Measured::Unknown(reason) => Ok(Measured::Unknown(reason)),
-    }
+        },
+        None => Measured::unknown(format!("this pgvector has no setting {name}")),
+    })
 }
 
 /// `hnsw.iterative_scan` or `ivfflat.iterative_scan` of a new session; None where this pgvector has none (before 0.8).
 pub async fn iterative_scan(client: &Client, method: AccessMethod) -> Result<Option<String>, CatalogError> {
-    let name = format!("{method}.iterative_scan");
-    Ok(new_session_value(client, &name).await?.known().cloned())
+    new_session_value(client, &format!("{method}.iterative_scan")).await
 }
 
 /// A custom setting has its default and its checks only once the library is loaded.
@@ -83,26 +97,8 @@ async fn load_library(client: &Client) -> Result<(), CatalogError> {
     Ok(())
 }
 
-const NEW_SESSION_VALUE: &str = "
-SELECT s.reset_val, s.source IN ('user', 'database user'),
-    (SELECT substr(c, strpos(c, '=') + 1) FROM pg_catalog.pg_db_role_setting r CROSS JOIN LATERAL unnest(r.setconfig) AS c
-        WHERE r.setrole = 0 AND split_part(c, '=', 1) = $1
-            AND (r.setdatabase = 0 OR r.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
-        ORDER BY r.setdatabase DESC LIMIT 1)
-FROM pg_catalog.pg_settings s WHERE s.name = $1";
-
-async fn new_session_value(client: &Client, name: &str) -> Result<Measured<String>, CatalogError> {
+async fn new_session_value(client: &Client, name: &str) -> Result<Option<String>, CatalogError> {
     load_library(client).await?;
-    let Some(row) = client.query_opt(NEW_SESSION_VALUE, &[&name]).await? else {
-        return Ok(Measured::unknown(format!("this pgvector has no setting {name}")));
-    };
-    let from_own_role: bool = row.try_get(1)?;
-    let for_all: Option<String> = row.try_get(2)?;
-    Ok(match (from_own_role, row.try_get::<_, Option<String>>(0)?, for_all) {
-        (false, Some(value), _) => Measured::Known(value),
-        (_, _, Some(value)) => Measured::Known(value),
-        _ => Measured::unknown(format!(
-            "this role has its own {name}, which hides what other roles get; measure with a role without it"
-        )),
-    })
+    let row = client.query_opt("SELECT reset_val FROM pg_catalog.pg_settings WHERE name = $1", &[&name]).await?;
+    Ok(row.map(|row| row.try_get::<_, Option<String>>(0)).transpose()?.flatten())
 }

@@ -30,9 +30,12 @@ pub enum LivenessError {
     Database(#[source] tokio_postgres::Error),
 }
 
-/// One snapshot of a table, held from `open` to `close`: keep that short, it holds back vacuum.
+/// What a snapshot of a table sees. The snapshot is taken by the first question and held until `release`: keep that
+/// short, since it holds back vacuum and makes DDL on the table wait. Answers outlive it; what is asked after a
+/// `release` is answered by a new snapshot.
 pub struct RowVisibility {
     session: Session,
+    holds_snapshot: bool,
     table: String,
     heap_pages_in: Option<String>,
     /// Rows that a page can hold.
@@ -53,6 +56,7 @@ impl RowVisibility {
         };
         let visibility = RowVisibility {
             session,
+            holds_snapshot: false,
             table: index.qualified_table(),
             heap_pages_in,
             rows_of_a_page: u16::try_from((facts.block_size - PAGE_HEADER_BYTES) / SMALLEST_ROW_BYTES)
@@ -64,16 +68,19 @@ impl RowVisibility {
         };
         // Without row_security = off, rows that a policy hides would count as dead. A client that computes between
         // two queries must not be taken for an idle one.
-        let begin = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; SET lock_timeout = '10s';
-            SET row_security = off; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-            SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
-        visibility.session.batch_execute(begin).await.map_err(|e| visibility.error(e))?;
+        let settings =
+            "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; SET lock_timeout = '10s';
+            SET row_security = off; SET enable_seqscan = off; SET jit = off";
+        visibility.session.batch_execute(settings).await.map_err(|e| visibility.error(e))?;
         Ok(visibility)
     }
 
     /// Finds out about every root given; ask `is_visible` afterwards. What is known already is not asked again.
     pub async fn resolve(&mut self, roots: &[Tid]) -> Result<(), LivenessError> {
         let unknown: Vec<Tid> = roots.iter().copied().filter(|tid| !self.is_known(*tid)).collect();
+        if !unknown.is_empty() {
+            self.hold().await?;
+        }
         for chunk in unknown.chunks(TIDS_AT_ONCE) {
             let direct = self.visible_among(chunk).await?;
             let rest: Vec<Tid> = chunk.iter().copied().filter(|tid| !direct.contains(tid)).collect();
@@ -121,7 +128,8 @@ impl RowVisibility {
     }
 
     /// The snapshot's id, for other sessions that are to see the same (`SET TRANSACTION SNAPSHOT`) while it is held.
-    pub async fn export(&self) -> Result<String, LivenessError> {
+    pub async fn export(&mut self) -> Result<String, LivenessError> {
+        self.hold().await?;
         let row = self.session.query_one("SELECT pg_export_snapshot()", &[]).await.map_err(|e| self.error(e))?;
         row.try_get(0).map_err(|e| self.error(e))
     }
@@ -129,12 +137,13 @@ impl RowVisibility {
     /// Every visible row of these blocks that satisfies `condition`, with the value of `expression` (both are SQL
     /// over the table's columns) in the binary send format of its type.
     pub async fn visible_rows(
-        &self,
+        &mut self,
         blocks: &[u32],
         expression: &str,
         condition: &str,
     ) -> Result<Vec<(Tid, Bytes)>, LivenessError> {
         let sql = format!("SELECT ctid, {expression} FROM ONLY {} WHERE ctid = ANY($1) AND {condition}", self.table);
+        self.hold().await?;
         let mut found = Vec::new();
         for chunk in blocks.chunks(TIDS_AT_ONCE / usize::from(self.rows_of_a_page)) {
             let tids: Vec<PgTid> = chunk
@@ -150,8 +159,28 @@ impl RowVisibility {
         Ok(found)
     }
 
-    pub async fn close(self) -> Result<(), LivenessError> {
-        self.session.batch_execute("COMMIT").await.map_err(|e| self.error(e))
+    /// Takes the snapshot, if none is held.
+    async fn hold(&mut self) -> Result<(), LivenessError> {
+        if !self.holds_snapshot {
+            let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+            self.session.batch_execute(begin).await.map_err(|e| self.error(e))?;
+            self.holds_snapshot = true;
+        }
+        Ok(())
+    }
+
+    /// Gives the snapshot up, if one is held.
+    pub async fn release(&mut self) -> Result<(), LivenessError> {
+        if self.holds_snapshot {
+            self.session.batch_execute("COMMIT").await.map_err(|e| self.error(e))?;
+            self.holds_snapshot = false;
+        }
+        Ok(())
+    }
+
+    /// Gives the snapshot and the session up.
+    pub async fn close(mut self) -> Result<(), LivenessError> {
+        self.release().await
     }
 
     fn is_known(&self, tid: Tid) -> bool {

@@ -9,4 +9,4 @@ mod stream;
 pub(crate) use copy_binary::CopyParser;
 pub use error::PagesError;
 pub use pace::Pace;
-pub use stream::{PageStream, StreamReport};
+pub use stream::{PageStream, StreamReport, bare_stream};

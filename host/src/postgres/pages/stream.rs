@@ -196,6 +196,17 @@ impl<'a> PageStream<'a> {
     }
 }
 
+/// Reads every page of an index once and drops it.
+pub async fn bare_stream(
+    client: &Client,
+    facts: &ServerFacts,
+    index: &IndexName,
+    pace: Pace,
+    progress: &dyn Progress,
+) -> Result<StreamReport, PagesError> {
+    PageStream::open(client, facts, index, pace).await?.skim(progress).await
+}
+
 async fn size_and_file(client: &Client, oid: u32) -> Result<(u64, u32), PagesError> {
     let row = client
         .query_one("SELECT pg_relation_size($1::oid::regclass), pg_relation_filenode($1::oid::regclass)::oid", &[&oid])
