@@ -1,0 +1,3 @@
+//! Second opinions, written apart from the product: nothing here uses its code.
+
+pub mod hnsw;

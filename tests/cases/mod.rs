@@ -1,0 +1,10 @@
+mod independent;
+mod support;
+
+mod accuracy;
+mod bad_input;
+mod catalog;
+mod components;
+mod crash;
+mod healing;
+mod under_load;

@@ -1,0 +1,13 @@
+//! What the cases share: a server, the `pgheal` program, and the truth in SQL.
+
+mod indexes;
+mod program;
+mod scans;
+mod sick;
+mod world;
+
+pub use indexes::{Found, indexes_of, one_is_left};
+pub use program::{Run, pgheal, pgheal_with, start};
+pub use scans::Truth;
+pub use sick::{SICK_OPTIONS, add_trigger, fill_table, grouped_rows};
+pub use world::{ConfigFile, World, embeddings, lock, own_server};

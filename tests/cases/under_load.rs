@@ -1,0 +1,224 @@
+//! Clients that insert, update and query without pause do not notice a heal.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use pgheal_test_server::{Client, VectorParam, execute};
+use rand::Rng;
+use tokio::task::JoinHandle;
+
+use super::support::{SICK_OPTIONS, World, fill_table, grouped_rows, indexes_of};
+
+const ROWS: i64 = 6_000;
+/// The swap's lock timeout is 200 ms; the server says of every wait that lasts longer than this that it does.
+const LONG_WAIT_MS: u32 = 250;
+/// Two cores are shared by the load, the build and the other cases: what is measured from outside is mostly that.
+const SANE_LATENCY: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_is_not_noticed() -> Result<()> {
+    let world = world("load_rebuild", SICK_OPTIONS).await?;
+    let config =
+        "[repair]\nrollback_window_hours = 0\n[policies.settings.index_rebalance]\nsurgical_max_share = \"0\"\n";
+    let file = indexes_of(&world, "docs").await?[0].file;
+    heal_under_load(&world, config, "index_rebuild").await?;
+    let found = indexes_of(&world, "docs").await?;
+    assert!(found.len() == 1 && found[0].usable && found[0].file != file, "{found:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_surgical_repair_is_not_noticed() -> Result<()> {
+    let world = world("load_surgical", "WITH (m = 8, ef_construction = 16)").await?;
+    let config = "[policies.settings.index_rebalance]\nsurgical_max_share = \"1\"\n";
+    heal_under_load(&world, config, "orphan_reconnection").await
+}
+
+async fn world(name: &str, options: &str) -> Result<World> {
+    let world = World::new(name).await?;
+    fill_table(&world, "docs", &grouped_rows(ROWS as usize, 1)).await?;
+    world.sql(&format!("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) {options}")).await?;
+    Ok(world)
+}
+
+async fn heal_under_load(world: &World, config: &str, repair_type: &str) -> Result<()> {
+    let load = Load::begin(world).await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let healed = world.pgheal_configured("heal", config, &["--once", "--json"]).await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let seen = load.end().await?;
+    // The load itself keeps changing the index, so that an issue may be left or come anew; the repair is what counts.
+    assert!(matches!(healed.code, Some(0 | 1)), "{healed:#?}");
+    let document = healed.json()?;
+    let repairs = document["repairs"].as_array().context("no repairs")?;
+    ensure!(
+        repairs.iter().any(|r| r["outcome"] == "healed" && r["result"]["repair_type"] == repair_type),
+        "no {repair_type}: {document:#}"
+    );
+
+    for (what, statements) in &seen.statements {
+        ensure!(*statements > 20, "only {statements} statements of the client that does {what}");
+    }
+    let waits: Vec<String> = world
+        .log()?
+        .lines()
+        .filter(|line| line.starts_with(&format!("[load {}]", world.database)) && line.contains("still waiting for"))
+        .map(str::to_owned)
+        .collect();
+    assert!(waits.is_empty(), "statements waited for a lock longer than {LONG_WAIT_MS} ms: {waits:#?}");
+    assert!(seen.slowest < SANE_LATENCY, "a statement took {:?}", seen.slowest);
+
+    // Nothing that the clients wrote is lost, and nothing else has changed.
+    let rows: i64 = world.text("SELECT count(*) FROM docs").await?.parse()?;
+    assert_eq!(rows, ROWS + seen.inserted);
+    let stored = world.client.query("SELECT id, note FROM docs WHERE note <> ''", &[]).await?;
+    let stored: HashMap<i64, String> = stored.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(stored, seen.notes);
+    let nulls = world.text("SELECT count(*) FROM docs WHERE embedding IS NULL").await?;
+    assert_eq!(nulls, "0");
+    Ok(())
+}
+
+/// Clients at work, each on a session of its own.
+struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<(&'static str, JoinHandle<Result<Work>>)>,
+}
+
+/// What one client did.
+#[derive(Default)]
+struct Work {
+    statements: u64,
+    slowest: Duration,
+    inserted: i64,
+    /// The note last written to each row.
+    notes: HashMap<i64, String>,
+}
+
+struct Seen {
+    statements: Vec<(&'static str, u64)>,
+    slowest: Duration,
+    inserted: i64,
+    notes: HashMap<i64, String>,
+}
+
+impl Load {
+    async fn begin(world: &World) -> Result<Load> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let fresh: Arc<Vec<Vec<f32>>> = Arc::new(grouped_rows(2_000, 77));
+        let next = Arc::new(AtomicI64::new(1_000_000));
+        let mut clients: Vec<(&'static str, JoinHandle<Result<Work>>)> = Vec::new();
+        let session = || async {
+            let client = world.connect().await?;
+            let name = format!("load {}", world.database);
+            execute(&client, &format!("SET application_name = '{name}'; SET deadlock_timeout = {LONG_WAIT_MS}"))
+                .await?;
+            anyhow::Ok(client)
+        };
+        clients.push(("inserts", tokio::spawn(inserts(session().await?, Arc::clone(&stop), Arc::clone(&fresh), next))));
+        // Each of the two has its own rows, so that the last note of a row is known.
+        clients.push(("updates", tokio::spawn(updates(session().await?, Arc::clone(&stop), Arc::clone(&fresh), 0))));
+        clients.push(("transactions", tokio::spawn(pairs(session().await?, Arc::clone(&stop), 1))));
+        clients.push(("queries", tokio::spawn(queries(session().await?, Arc::clone(&stop), fresh))));
+        Ok(Load { stop, clients })
+    }
+
+    async fn end(self) -> Result<Seen> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut seen = Seen { statements: Vec::new(), slowest: Duration::ZERO, inserted: 0, notes: HashMap::new() };
+        for (what, client) in self.clients {
+            let work = client.await?.with_context(|| format!("the client that does {what} got an error"))?;
+            seen.statements.push((what, work.statements));
+            seen.slowest = seen.slowest.max(work.slowest);
+            seen.inserted += work.inserted;
+            seen.notes.extend(work.notes);
+        }
+        Ok(seen)
+    }
+}
+
+impl Work {
+    fn count(&mut self, begin: Instant) {
+        self.statements += 1;
+        self.slowest = self.slowest.max(begin.elapsed());
+    }
+}
+
+async fn inserts(
+    client: Client,
+    stop: Arc<AtomicBool>,
+    rows: Arc<Vec<Vec<f32>>>,
+    next: Arc<AtomicI64>,
+) -> Result<Work> {
+    let insert = client.prepare("INSERT INTO docs (id, embedding) VALUES ($1, $2)").await?;
+    let mut work = Work::default();
+    while !stop.load(Ordering::Relaxed) {
+        let id = next.fetch_add(1, Ordering::Relaxed);
+        let begin = Instant::now();
+        client.execute(&insert, &[&id, &VectorParam(&rows[id as usize % rows.len()])]).await?;
+        work.count(begin);
+        work.inserted += 1;
+        breathe().await;
+    }
+    Ok(work)
+}
+
+/// New vectors and notes for rows of one parity, row by row.
+async fn updates(client: Client, stop: Arc<AtomicBool>, rows: Arc<Vec<Vec<f32>>>, parity: i64) -> Result<Work> {
+    let update = client.prepare("UPDATE docs SET embedding = $2, note = $3 WHERE id = $1").await?;
+    let mut work = Work::default();
+    while !stop.load(Ordering::Relaxed) {
+        let id = rand::rng().random_range(0..ROWS / 2) * 2 + parity;
+        let note = format!("updated {}", work.statements);
+        let begin = Instant::now();
+        let changed = client.execute(&update, &[&id, &VectorParam(&rows[id as usize % rows.len()]), &note]).await?;
+        work.count(begin);
+        ensure!(changed == 1, "row {id} was not there to be updated");
+        work.notes.insert(id, note);
+        breathe().await;
+    }
+    Ok(work)
+}
+
+/// Transactions that lock two rows in any order: whoever else locks rows must not deadlock with them.
+async fn pairs(mut client: Client, stop: Arc<AtomicBool>, parity: i64) -> Result<Work> {
+    let update = client.prepare("UPDATE docs SET note = $2 WHERE id = $1").await?;
+    let mut work = Work::default();
+    while !stop.load(Ordering::Relaxed) {
+        let ids = [0, 1].map(|_| rand::rng().random_range(0..ROWS / 2) * 2 + parity);
+        let note = format!("together {}", work.statements);
+        let transaction = client.transaction().await?;
+        for id in ids {
+            let begin = Instant::now();
+            let changed = transaction.execute(&update, &[&id, &note]).await?;
+            work.count(begin);
+            ensure!(changed == 1, "row {id} was not there to be updated");
+        }
+        transaction.commit().await?;
+        work.notes.extend(ids.map(|id| (id, note.clone())));
+        breathe().await;
+    }
+    Ok(work)
+}
+
+async fn queries(client: Client, stop: Arc<AtomicBool>, rows: Arc<Vec<Vec<f32>>>) -> Result<Work> {
+    execute(&client, "SET enable_seqscan = off; SET enable_sort = off").await?;
+    let query = client.prepare("SELECT id FROM docs ORDER BY embedding <=> $1 LIMIT 10").await?;
+    let mut work = Work::default();
+    while !stop.load(Ordering::Relaxed) {
+        let begin = Instant::now();
+        let found = client.query(&query, &[&VectorParam(&rows[work.statements as usize % rows.len()])]).await?;
+        work.count(begin);
+        ensure!(!found.is_empty(), "a query found nothing");
+        breathe().await;
+    }
+    Ok(work)
+}
+
+/// So that the two cores are not only the clients'.
+async fn breathe() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
