@@ -40,7 +40,6 @@ async fn look(
         Err(error) => (None, Some(format!("the journal in schema pgheal cannot be read: {error}"))),
     };
     let (definitions, kept) = indexes_under_care(&session, journal.as_ref(), command.index.as_deref()).await?;
-    let database: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
 
     // Without policies the audit is whole but for its proposals, and says so.
     let mut notes: Vec<String> = unreadable.into_iter().collect();
@@ -63,7 +62,7 @@ async fn look(
     let mut indexes = Vec::new();
     for definition in definitions {
         let name = definition.name.clone();
-        match observe(connector, &database, definition, config, progress).await {
+        match observe(connector, &facts, definition, config, progress).await {
             Ok(findings) => {
                 let proposals = match &policies {
                     Some(policies) => propose(policies, config, &session, &findings, &mut notes).await?,
@@ -76,7 +75,7 @@ async fn look(
             }
         }
     }
-    Ok(Report { server: connector.server().to_owned(), database, facts, indexes, notes, config: config.clone() })
+    Ok(Report { server: connector.server().to_owned(), facts, indexes, notes, config: config.clone() })
 }
 
 /// Asks each strategy that takes an issue what it would do and what it expects of it.

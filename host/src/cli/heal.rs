@@ -5,7 +5,7 @@ use serde_json::json;
 use super::arguments::{CheckCommand, HealCommand};
 use super::{ExitStatus, check, policies, progress, report};
 use crate::heal::Healer;
-use crate::model::{Issue, Outcome, RepairRecord};
+use crate::model::{Issue, Outcome, RepairRecord, Severity};
 use crate::postgres::Connector;
 
 pub(super) async fn heal(command: HealCommand) -> anyhow::Result<ExitStatus> {
@@ -69,14 +69,14 @@ fn print_summary(found: &[Issue], repairs: &[RepairRecord], left: &[Issue]) {
     }
 }
 
-/// The worst outcome wins; a rolled-back repair is said even where another strategy healed the issue.
+/// As in `check`, issues of low severity are advice. The worst outcome wins; a rolled-back repair is said even where another strategy healed the issue.
 fn status(repairs: &[RepairRecord], left: &[Issue], all_measured: bool) -> ExitStatus {
     let ended = |outcome| repairs.iter().any(|r| r.outcome == Some(outcome));
     if ended(Outcome::RollbackFailed) {
         ExitStatus::RollbackFailed
     } else if ended(Outcome::RolledBack) {
         ExitStatus::RolledBack
-    } else if left.is_empty() && all_measured {
+    } else if all_measured && left.iter().all(|issue| issue.severity == Severity::Low) {
         ExitStatus::Healthy
     } else {
         ExitStatus::Issues

@@ -144,6 +144,10 @@ impl Run<'_> {
             Err(error) => return Ok(self.undo(Some(result), stopped(&error)).await),
         }
         self.host.commit_sql().await?;
+        let settled = self.host.settle().await?;
+        if !settled.failed.is_empty() {
+            tracing::warn!(repair = self.id, "left behind: {}", settled.failed.join("; "));
+        }
 
         let after = match self.measure_after().await {
             Ok(after) => after,

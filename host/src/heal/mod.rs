@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::components::Policies;
 use crate::config::Config;
 use crate::model::{AgendaItem, HealingMetrics, Issue, Outcome, Progress, RepairRecord};
-use crate::postgres::{Connector, Journal};
+use crate::postgres::{Connector, Journal, server_facts};
 
 pub use attempt::{Ended, repair_context, repair_settings, strategies_in_order};
 pub use observe::{IndexFindings, indexes_under_care, observe};
@@ -31,7 +31,6 @@ use breaker::CircuitBreaker;
 /// One database under care.
 pub struct Healer {
     connector: Connector,
-    database: String,
     config: Arc<Config>,
     policies: Arc<Policies>,
     journal: Arc<Journal>,
@@ -70,12 +69,9 @@ impl Healer {
         for recovery in repair::recover(&connector, &journal).await.context("recovery of open attempts")? {
             tracing::warn!(repair = recovery.repair_id, "{}", recovery.reason);
         }
-        let session = connector.connect("set-up").await?;
-        let database: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
         let metrics = journal.load_metrics().await?;
         Ok(Healer {
             connector,
-            database,
             config,
             policies,
             journal,
@@ -95,6 +91,7 @@ impl Healer {
         let started = Instant::now();
         repair::drop_expired(&self.connector, &self.journal).await.context("old indexes past their window")?;
         let session = self.connector.connect("check").await?;
+        let facts = server_facts(&session).await?;
         let (definitions, _) = indexes_under_care(&session, Some(&self.journal), filter).await?;
         drop(session);
 
@@ -109,7 +106,7 @@ impl Healer {
             }
             let oid = definition.name.oid;
             let name = definition.name.to_string();
-            match observe(&self.connector, &self.database, definition, &self.config, self.progress.as_ref()).await {
+            match observe(&self.connector, &facts, definition, &self.config, self.progress.as_ref()).await {
                 Ok(found) => {
                     detected_issues.extend(found.issues.iter().cloned());
                     diagnoses.extend(found.diagnoses.iter().cloned());

@@ -1,12 +1,12 @@
 use tokio_postgres::Client;
 
 use crate::config::Config;
-use crate::heal::detect::{self, Thresholds, Verdict};
+use crate::heal::detect::{self, Observed, Thresholds, Verdict};
 use crate::heal::diagnose::{DiagnosisInput, diagnose};
 use crate::measure::{MeasureError, MeasureOptions, Measurement, measure};
 use crate::model::{Diagnosis, IndexDefinition, Issue, Progress};
 use crate::postgres::journal::KeptIndex;
-use crate::postgres::{Connector, Journal, vector_indexes};
+use crate::postgres::{Connector, Journal, ServerFacts, vector_indexes};
 
 /// The indexes to look at: without the replaced ones that pgheal keeps for their rollback window, which serve
 /// nothing and are no issue. Those are given apart.
@@ -36,7 +36,7 @@ pub struct IndexFindings {
 /// Measures an index, looks for issues and diagnoses them. Changes nothing.
 pub async fn observe(
     connector: &Connector,
-    database: &str,
+    facts: &ServerFacts,
     definition: IndexDefinition,
     config: &Config,
     progress: &dyn Progress,
@@ -45,7 +45,9 @@ pub async fn observe(
     let options = measure_options(config, &name.schema, &name.name);
     let measurement = measure(connector, &definition, &options, None, progress).await?;
     let thresholds = thresholds(config, &name.schema, &name.name);
-    let issues = detect::detect(database, &definition, &measurement.health, &thresholds);
+    let observed =
+        Observed::new(&facts.database, &definition, &measurement.health).with_pgvector_version(&facts.vector_version);
+    let issues = detect::detect_in(&observed, &thresholds);
     let diagnoses = issues
         .iter()
         .map(|issue| {

@@ -41,6 +41,20 @@ impl<'a> FromSql<'a> for PgTid {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendFormat(pub Bytes);
 
+/// What a type's send function gives, its receive function takes.
+impl ToSql for SendFormat {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.put_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
 impl<'a> FromSql<'a> for SendFormat {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
         Ok(SendFormat(Bytes::copy_from_slice(raw)))

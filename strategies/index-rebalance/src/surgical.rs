@@ -3,10 +3,12 @@ use pgheal_guest_sdk::*;
 use crate::goal::{Goal, unfindable_share};
 
 /// More rounds than this never helped.
-const MAX_ROUNDS: u32 = 8;
+const MAX_ROUNDS: u32 = 10;
 const ROWS_PER_ROUND: u32 = 20_000;
 /// Fewer unfindable elements than this are left alone.
 const GOOD_ENOUGH_SHARE: f64 = 0.001;
+/// So many rounds in a row without a gain end it.
+const MAX_IDLE_ROUNDS: u32 = 3;
 /// A round that leaves more than this of the unfindable elements gains too little to go on.
 const MUST_REMAIN_BELOW: f64 = 0.9;
 
@@ -27,6 +29,7 @@ pub fn reconnect(
     report: &mut Report,
 ) -> Result<Outcome, RepairError> {
     let (mut rounds, mut rows, mut wal_bytes, mut took_ms) = (0, 0, 0, 0);
+    let (mut best, mut idle_rounds) = (health.unfindable, 0);
     let mut missing = goal.met(kind, &health).err();
     let stopped = loop {
         let share = unfindable_share(&health);
@@ -60,8 +63,11 @@ pub fn reconnect(
             or_unknown(health.unfindable),
             or_unknown(health.recall)
         );
-        if !gained(before, health.unfindable) {
-            break Some("the last round gained too little".to_owned());
+        // One bad round proves nothing: vacuum relinks the neighbours of what it removes, sometimes badly.
+        idle_rounds = if gained(best, health.unfindable) { 0 } else { idle_rounds + 1 };
+        best = best.min(health.unfindable);
+        if idle_rounds == MAX_IDLE_ROUNDS {
+            break Some(format!("{MAX_IDLE_ROUNDS} rounds gained too little"));
         }
     };
     report.add("rounds", rounds);

@@ -10,7 +10,7 @@ use crate::model::{AccessMethod, IndexHealth, Issue, Structure};
 pub fn to_json(report: &Report) -> Value {
     json!({
         "server": report.server,
-        "database": report.database,
+        "database": report.facts.database,
         "postgres_version": report.facts.version,
         "pgvector_version": report.facts.vector_version,
         "indexes": report.indexes.iter().map(|i| index_json(i, &report.config)).collect::<Vec<_>>(),

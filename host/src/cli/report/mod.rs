@@ -14,7 +14,6 @@ pub use table::{issue_line, repairs_table, to_table};
 /// All that a check has to say.
 pub struct Report {
     pub server: String,
-    pub database: String,
     pub facts: ServerFacts,
     pub indexes: Vec<IndexReport>,
     /// What a reader should know of the whole: policies that did not load, proposals that failed.

@@ -1,6 +1,4 @@
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -11,18 +9,16 @@ use crate::components::{
 use crate::measure::{self, MeasureOptions, Measurement};
 use crate::model::{IndexDefinition, IndexHealth, IndexName, Progress, Tid};
 use crate::pgvector::ProbeSet;
-use crate::postgres::{Connector, Journal, Step, StepRecord, apply_settings, index_definition};
+use crate::postgres::{Connector, Journal, Step, StepRecord, index_definition};
 
 use super::actions;
-use super::error::{connect_error, database_error, gone, journal_error};
+use super::error::{database_error, gone, journal_error};
 use super::session::ActionSession;
 use super::settings::RepairSettings;
 use super::sql::Sandbox;
+use super::state::{Measured, State};
 use super::undo::{UndoReport, undo_steps};
 use super::watch::{Limits, run_watched};
-
-/// A measurement older than this is made anew, though pgheal did not change the index: others write to it.
-const FRESH: Duration = Duration::from_secs(600);
 
 /// What one repair can ask of the host, and what it has asked so far. Every change is written to the journal with
 /// its undo before it happens. An action goes on to a safe end even where the call that asked for it is dropped;
@@ -43,38 +39,6 @@ pub(super) struct Work {
     abandoned: watch::Sender<bool>,
     state: Arc<Mutex<State>>,
     sandbox: Mutex<Option<Sandbox>>,
-}
-
-/// What the repair's actions know of each other. Locked for as long as an action runs: one at a time.
-#[derive(Default)]
-pub(super) struct State {
-    /// The same probe queries throughout one repair.
-    pub probes: Option<Arc<ProbeSet>>,
-    /// The last measurement of the index, until an action changes it.
-    pub last: Option<Measured>,
-    pub candidates: HashMap<i64, BuiltCandidate>,
-    /// Places of rows that this repair has re-inserted: one that comes back was merged into its old element.
-    pub reinserted: HashSet<Tid>,
-    pub names_given: u32,
-}
-
-pub(super) struct Measured {
-    pub oid: u32,
-    pub at: Instant,
-    pub health: IndexHealth,
-    pub unfindable_rows: Vec<Tid>,
-}
-
-impl Measured {
-    fn new(oid: u32, measurement: Measurement) -> Self {
-        Measured { oid, at: Instant::now(), health: measurement.health, unfindable_rows: measurement.unfindable_rows }
-    }
-}
-
-pub(super) struct BuiltCandidate {
-    pub oid: u32,
-    pub name: String,
-    pub gate_passed: Option<bool>,
 }
 
 impl RepairHost {
@@ -253,7 +217,7 @@ impl Work {
 
     /// Measures on the repair's probes; the first measurement makes them.
     pub async fn measure(&self, state: &mut State, index: &IndexDefinition) -> Result<(), HostError> {
-        if state.last.as_ref().is_some_and(|last| last.oid == index.name.oid && last.at.elapsed() < FRESH) {
+        if state.last.as_ref().is_some_and(|last| last.is_fresh_of(index.name.oid)) {
             return Ok(());
         }
         let measurement = self.measure_apart(state, index).await?;
@@ -388,36 +352,4 @@ impl PolicyHost for RepairHost {
         self.work.measure(&mut state, &definition).await?;
         actions::scan_quality(&self.work, &state, &definition, value).await
     }
-}
-
-/// A name of our own that nothing in the schema bears.
-pub(super) async fn unused_name(
-    session: &ActionSession,
-    schema: &str,
-    state: &mut State,
-    make: impl Fn(u32) -> String,
-) -> Result<String, HostError> {
-    loop {
-        state.names_given += 1;
-        let name = make(state.names_given);
-        let taken: bool = session
-            .query_one(
-                "SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-                                 WHERE n.nspname = $1 AND c.relname = $2)",
-                &[&schema, &name],
-            )
-            .await
-            .map_err(|e| database_error(&e))?
-            .get(0);
-        if !taken {
-            return Ok(name);
-        }
-    }
-}
-
-/// Opens a plain session with our search path, for looking things up.
-pub(super) async fn look_up_session(connector: &Connector) -> Result<crate::postgres::Session, HostError> {
-    let session = connector.connect("lookup").await.map_err(connect_error)?;
-    apply_settings(&session, &[("statement_timeout", "60s")]).await.map_err(|e| database_error(&e))?;
-    Ok(session)
 }

@@ -18,6 +18,7 @@ mod refusals;
 mod session;
 mod settings;
 mod sql;
+mod state;
 mod statement;
 mod undo;
 mod watch;

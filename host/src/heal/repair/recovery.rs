@@ -8,7 +8,7 @@ use crate::postgres::{Action, Backend, Connector, Journal, StepRecord, StepState
 use super::actions::drop_concurrently;
 use super::error::{database_error, journal_error};
 use super::failpoint;
-use super::host::look_up_session;
+use super::session::look_up_session;
 use super::settings::RepairSettings;
 use super::undo::undo_steps;
 

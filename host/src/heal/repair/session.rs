@@ -57,3 +57,10 @@ impl Deref for ActionSession {
         &self.session
     }
 }
+
+/// Opens a plain session with our search path, for looking things up.
+pub(super) async fn look_up_session(connector: &Connector) -> Result<Session, HostError> {
+    let session = connector.connect("lookup").await.map_err(connect_error)?;
+    apply_settings(&session, &[("statement_timeout", "60s")]).await.map_err(|e| database_error(&e))?;
+    Ok(session)
+}

@@ -6,8 +6,7 @@ use crate::postgres::{Connector, Journal, StepRecord, StepState, Undo};
 
 use super::actions::{current_setting, drop_concurrently, drop_leftovers, reverse_swap, setting_statement};
 use super::error::{database_error, journal_error};
-use super::host::look_up_session;
-use super::session::ActionSession;
+use super::session::{ActionSession, look_up_session};
 
 const SWAP_BACK_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 const SWAP_BACK_ATTEMPTS: u32 = 60;

@@ -30,7 +30,7 @@ pub enum JournalError {
     #[error("the journal cannot be read or written: {}", describe_error(.0).1)]
     Database(#[from] tokio_postgres::Error),
     #[error(
-        "schema pgheal belongs to {0}, who is neither this user, nor a superuser, nor a role of this user: it is not trusted"
+        "schema pgheal belongs to {0}: it is trusted only as this user's own or a superuser's; connect as {0}, or change its owner"
     )]
     ForeignSchema(String),
     #[error("schema pgheal is of version {found}, this pgheal knows {known}: it was written by a newer pgheal")]

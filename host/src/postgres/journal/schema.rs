@@ -1,4 +1,4 @@
-use tokio_postgres::Client;
+use tokio_postgres::{Client, GenericClient};
 
 use super::JournalError;
 use crate::postgres::locks::{LOCK_CLASS, MIGRATION};
@@ -70,18 +70,8 @@ COMMENT ON TABLE pgheal.kept_indexes IS 'replaced indexes, kept until their roll
 pub async fn migrate(client: &mut Client) -> Result<(), JournalError> {
     let transaction = client.transaction().await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1, $2)", &[&LOCK_CLASS, &MIGRATION]).await?;
-    let owner = transaction
-        .query_opt(
-            "SELECT r.rolname, r.rolsuper OR pg_has_role(n.nspowner, 'MEMBER')
-               FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'pgheal'",
-            &[],
-        )
-        .await?;
-    match owner {
-        // Somebody else's tables could carry triggers that would run with our privileges.
-        Some(row) if !row.get::<_, bool>(1) => return Err(JournalError::ForeignSchema(row.get(0))),
-        Some(_) => {}
-        None => transaction.batch_execute("CREATE SCHEMA IF NOT EXISTS pgheal").await?,
+    if !exists_trusted(&transaction).await? {
+        transaction.batch_execute("CREATE SCHEMA IF NOT EXISTS pgheal").await?;
     }
     transaction
         .batch_execute(
@@ -105,11 +95,28 @@ pub async fn migrate(client: &mut Client) -> Result<(), JournalError> {
 
 /// Whether this database has a journal that can be read.
 pub async fn exists(client: &Client) -> Result<bool, JournalError> {
-    Ok(client
-        .query_one(
-            "SELECT to_regclass('pgheal.repairs') IS NOT NULL AND to_regclass('pgheal.kept_indexes') IS NOT NULL",
+    if !exists_trusted(client).await? {
+        return Ok(false);
+    }
+    Ok(client.query_one("SELECT to_regclass('pgheal.kept_indexes') IS NOT NULL", &[]).await?.get(0))
+}
+
+/// Somebody else's tables could be views, or carry triggers, that run with our privileges; a superuser is a member
+/// of every role, so membership is no trust there.
+async fn exists_trusted(client: &impl GenericClient) -> Result<bool, JournalError> {
+    let owner = client
+        .query_opt(
+            "SELECT o.rolname, o.rolsuper OR o.rolname = current_user
+                    OR (NOT u.rolsuper AND pg_has_role(n.nspowner, 'MEMBER'))
+               FROM pg_namespace AS n JOIN pg_roles AS o ON o.oid = n.nspowner
+                    JOIN pg_roles AS u ON u.rolname = current_user
+              WHERE n.nspname = 'pgheal'",
             &[],
         )
-        .await?
-        .get(0))
+        .await?;
+    match owner {
+        Some(row) if !row.get::<_, bool>(1) => Err(JournalError::ForeignSchema(row.get(0))),
+        Some(_) => Ok(true),
+        None => Ok(false),
+    }
 }

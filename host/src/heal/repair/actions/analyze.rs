@@ -3,7 +3,8 @@ use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::components::HostError;
-use crate::heal::repair::host::{State, Work};
+use crate::heal::repair::host::Work;
+use crate::heal::repair::state::State;
 use crate::model::IndexName;
 use crate::postgres::{Action, Step, Undo};
 

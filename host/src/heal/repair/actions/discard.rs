@@ -5,7 +5,8 @@ use tokio::sync::OwnedMutexGuard;
 use crate::components::HostError;
 use crate::heal::repair::error::journal_error;
 use crate::heal::repair::failpoint;
-use crate::heal::repair::host::{State, Work};
+use crate::heal::repair::host::Work;
+use crate::heal::repair::state::State;
 use crate::postgres::{Action, Step, Undo};
 
 use super::compare::{candidate_step, no_candidate};

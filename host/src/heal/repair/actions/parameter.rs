@@ -5,8 +5,9 @@ use tokio_postgres::Client;
 
 use crate::components::{HostError, SettingScope};
 use crate::heal::repair::error::{database_error, journal_error};
-use crate::heal::repair::host::{State, Work};
+use crate::heal::repair::host::Work;
 use crate::heal::repair::session::ActionSession;
+use crate::heal::repair::state::State;
 use crate::model::{AccessMethod, quote_identifier};
 use crate::postgres::{Action, Step, Undo, quote_literal};
 

@@ -4,8 +4,9 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::components::HostError;
 use crate::heal::repair::error::database_error;
-use crate::heal::repair::host::{State, Work};
+use crate::heal::repair::host::Work;
 use crate::heal::repair::preconditions::check_build;
+use crate::heal::repair::state::State;
 use crate::model::IndexName;
 use crate::postgres::{Action, Step, Undo};
 

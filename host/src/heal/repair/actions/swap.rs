@@ -7,9 +7,10 @@ use tokio_postgres::Transaction;
 use crate::components::HostError;
 use crate::heal::repair::error::{database_error, journal_error};
 use crate::heal::repair::failpoint;
-use crate::heal::repair::host::{State, Work, unused_name};
+use crate::heal::repair::host::Work;
 use crate::heal::repair::names::kept_name;
 use crate::heal::repair::session::ActionSession;
+use crate::heal::repair::state::{State, unused_name};
 use crate::model::quote_identifier;
 use crate::postgres::{Action, Connector, Journal, Step, Undo};
 

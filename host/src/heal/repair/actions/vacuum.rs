@@ -5,8 +5,9 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::components::HostError;
 use crate::heal::repair::error::database_error;
-use crate::heal::repair::host::{State, Work};
+use crate::heal::repair::host::Work;
 use crate::heal::repair::session::ActionSession;
+use crate::heal::repair::state::State;
 use crate::model::{IndexDefinition, IndexName};
 use crate::postgres::{Action, Step, Undo};
 

@@ -81,7 +81,6 @@ mod tests {
             "SELECT 1 UNION ALL SELECT 2",
             "WITH x AS (SELECT 1) SELECT * FROM x",
             "VALUES (1), (2)",
-            "TABLE t",
             "/* SET x */ SELECT 1",
         ] {
             check_kind(sql, true, true);
@@ -92,7 +91,7 @@ mod tests {
     fn rows_may_be_written_where_that_is_allowed() {
         for sql in [
             "INSERT INTO t VALUES (1)",
-            "INSERT INTO t (a) SELECT 1 ON CONFLICT DO NOTHING RETURNING a",
+            "INSERT INTO t (a) VALUES ($1) ON CONFLICT DO NOTHING RETURNING a",
             "UPDATE t SET a = 1 WHERE b = $1",
             "DELETE FROM t",
             "WITH x AS (DELETE FROM t RETURNING a) SELECT * FROM x",

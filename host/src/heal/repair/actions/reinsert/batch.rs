@@ -8,10 +8,9 @@ use crate::components::HostError;
 use crate::heal::repair::error::database_error;
 use crate::heal::repair::session::ActionSession;
 use crate::model::{IndexDefinition, Tid, quote_identifier};
-use crate::postgres::PgTid;
+use crate::postgres::{PgTid, SendFormat};
 
 use super::column::BaseColumn;
-use super::raw_value::RawValue;
 
 /// What a row's indexed column holds between its two updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +43,7 @@ pub struct Batch {
 
 struct Row {
     place: Tid,
-    value: RawValue,
+    value: SendFormat,
     times: u32,
 }
 
@@ -144,7 +143,7 @@ impl Batch {
             Replacement::OtherRow => self.other_values(transaction, rows.len()).await?,
         };
         // Where the whole sample equals the row there is nothing to put between: the row is left alone.
-        let mut between: Vec<Option<RawValue>> = Vec::with_capacity(rows.len());
+        let mut between: Vec<Option<SendFormat>> = Vec::with_capacity(rows.len());
         if replacement == Replacement::OtherRow {
             let mut at = 0;
             rows.retain(|row| {
@@ -162,7 +161,7 @@ impl Batch {
         for round in 0..most {
             let now: Vec<usize> = (0..rows.len()).filter(|i| rows[*i].times > round).collect();
             self.update(transaction, &mut rows, &now, |i| between[i].clone()).await?;
-            let values: Vec<RawValue> = rows.iter().map(|row| row.value.clone()).collect();
+            let values: Vec<SendFormat> = rows.iter().map(|row| row.value.clone()).collect();
             self.update(transaction, &mut rows, &now, |i| Some(values[i].clone())).await?;
         }
         self.verify(transaction, &rows).await?;
@@ -171,7 +170,7 @@ impl Batch {
 
     async fn locked(&self, transaction: &Transaction<'_>, places: &[(Tid, u32)]) -> Result<Vec<Row>, Fault> {
         let tids: Vec<PgTid> = places.iter().map(|(tid, _)| PgTid(*tid)).collect();
-        let mut values: HashMap<Tid, RawValue> = HashMap::with_capacity(tids.len());
+        let mut values: HashMap<Tid, SendFormat> = HashMap::with_capacity(tids.len());
         for row in transaction.query(&self.lock, &[&tids]).await? {
             values.insert(row.try_get::<_, PgTid>(0)?.0, row.try_get(1)?);
         }
@@ -182,7 +181,7 @@ impl Batch {
             .collect())
     }
 
-    async fn other_values(&self, transaction: &Transaction<'_>, count: usize) -> Result<Vec<RawValue>, Fault> {
+    async fn other_values(&self, transaction: &Transaction<'_>, count: usize) -> Result<Vec<SendFormat>, Fault> {
         let limit = count.max(2);
         // Whole pages are sampled: some more rows than needed, from all over the table.
         let percent = (800.0 * limit as f64 / self.rows_estimated).clamp(0.01, 100.0);
@@ -205,7 +204,7 @@ impl Batch {
         transaction: &Transaction<'_>,
         rows: &mut [Row],
         chosen: &[usize],
-        value: impl Fn(usize) -> Option<RawValue>,
+        value: impl Fn(usize) -> Option<SendFormat>,
     ) -> Result<(), Fault> {
         let updates = chosen.iter().map(|i| {
             let place = PgTid(rows[*i].place);
@@ -232,7 +231,7 @@ impl Batch {
     /// Before the commit every row must hold exactly the bytes that it held when it was locked.
     async fn verify(&self, transaction: &Transaction<'_>, rows: &[Row]) -> Result<(), Fault> {
         let tids: Vec<PgTid> = rows.iter().map(|row| PgTid(row.place)).collect();
-        let mut values: HashMap<Tid, Option<RawValue>> = HashMap::with_capacity(tids.len());
+        let mut values: HashMap<Tid, Option<SendFormat>> = HashMap::with_capacity(tids.len());
         for row in transaction.query(&self.read, &[&tids]).await? {
             values.insert(row.try_get::<_, PgTid>(0)?.0, row.try_get(1)?);
         }

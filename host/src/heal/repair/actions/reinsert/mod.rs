@@ -13,7 +13,6 @@
 
 mod batch;
 mod column;
-mod raw_value;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,8 +22,9 @@ use tokio_postgres::Client;
 
 use crate::components::{HostError, Reinsertion};
 use crate::heal::repair::error::{database_error, journal_error};
-use crate::heal::repair::host::{State, Work};
+use crate::heal::repair::host::Work;
 use crate::heal::repair::refusals::refusals;
+use crate::heal::repair::state::State;
 use crate::model::{IndexDefinition, IndexName, Tid};
 use crate::postgres::liveness::RowVisibility;
 use crate::postgres::{Action, Step, Undo, server_facts};
