@@ -5,7 +5,6 @@ mod accuracy;
 mod bad_input;
 mod catalog;
 mod components;
-
 mod crash;
 mod healing;
 mod under_load;
