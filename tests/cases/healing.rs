@@ -5,7 +5,8 @@ use pgheal_test_server::{Column, expand_real, load, noisy_copies, spread};
 use serde_json::Value;
 
 use super::support::{
-    Run, SICK_OPTIONS, World, add_trigger, embeddings, fill_table, grouped_rows, indexes_of, one_is_left,
+    BLIND_OPTIONS, Run, SICK_OPTIONS, World, add_trigger, blind_rows, embeddings, fill_table, grouped_rows, indexes_of,
+    one_is_left,
 };
 
 const REBUILD_ONLY: &str = "[policies.settings.index_rebalance]\nsurgical_max_share = \"0\"\n";
@@ -16,12 +17,10 @@ const CHECKSUM: &str = "SELECT sum(hashtextextended(d::text, 0)) FROM docs AS d"
 #[tokio::test]
 async fn blind_spots_are_healed_without_a_rebuild() -> Result<()> {
     let world = World::new("heal_surgical").await?;
-    fill_table(&world, "docs", &grouped_rows(3_000, 1)).await?;
+    fill_table(&world, "docs", &blind_rows(11)).await?;
     add_trigger(&world, "docs").await?;
     world
-        .sql(
-            "CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) WITH (m = 8, ef_construction = 16)",
-        )
+        .sql(&format!("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) {BLIND_OPTIONS}"))
         .await?;
     let (rows, file) = (world.text(CHECKSUM).await?, indexes_of(&world, "docs").await?[0].file);
     let before = index(&world.pgheal("check", &["--json"]).await?, 1)?;
@@ -29,7 +28,9 @@ async fn blind_spots_are_healed_without_a_rebuild() -> Result<()> {
     assert!(before["proposals"].to_string().contains("re-insert"), "{:#}", before["proposals"]);
     assert_eq!(world.text("SELECT count(*) FROM pg_namespace WHERE nspname = 'pgheal'").await?, "0", "check installs");
 
-    let healed = world.pgheal("heal", &["--once", "--json"]).await?;
+    // Builds draw lots; in some of them so many rows are lost that a rebuild would be cheaper.
+    let config = "[policies.settings.index_rebalance]\nsurgical_max_share = \"0.5\"\n";
+    let healed = world.pgheal_configured("heal", config, &["--once", "--json"]).await?;
     healed.expect(0);
     let repair = healed_by(&healed, "orphan_reconnection")?;
     assert_eq!(repair["strategy"], "index_rebalance");
@@ -86,8 +87,8 @@ async fn lists_are_trained_anew() -> Result<()> {
     let healed = world.pgheal("heal", &["--once", "--json"]).await?;
     healed_by(&healed, "cluster_retraining")?;
     let after = world.pgheal("check", &["--json"]).await?.index("docs_idx")?;
-    assert!(share(&after["cluster_balance"]) < share(&before["cluster_balance"]) / 2.0, "{before:#} {after:#}");
-    assert!(share(&after["recall_at_10"]) >= share(&before["recall_at_10"]) - 0.002, "{before:#} {after:#}");
+    assert!(share(&before["centroid_quality"]) < 0.6 && share(&after["centroid_quality"]) > 0.9, "{after:#}");
+    assert!(share(&after["recall_at_10"]) > share(&before["recall_at_10"]) + 0.05, "{after:#}");
     assert_eq!(world.text(CHECKSUM).await?, checksum, "the rows have changed");
     Ok(())
 }
