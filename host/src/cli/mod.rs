@@ -30,5 +30,6 @@ pub fn start_logging(arguments: &Arguments) {
     let level = if matches!(arguments.command, Command::Run(_)) { "pgheal=info,warn" } else { "pgheal=warn,error" };
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("PGHEAL_LOG").unwrap_or_else(|_| level.parse().unwrap_or_default());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal).init();
 }
