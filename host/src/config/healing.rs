@@ -43,7 +43,7 @@ impl HealingConfig {
         if !(0.0..=1.0).contains(&self.anomaly_sensitivity) {
             return Some(format!("healing.anomaly_sensitivity is {}; it must lie in 0..1", self.anomaly_sensitivity));
         }
-        if !(self.performance_threshold > 0.0) {
+        if self.performance_threshold.is_nan() || self.performance_threshold <= 0.0 {
             return Some(format!(
                 "healing.performance_threshold is {}; it must be above 0",
                 self.performance_threshold

@@ -86,6 +86,8 @@ pub async fn measure(
     Ok(measurement)
 }
 
+// Made once a measurement.
+#[allow(clippy::large_enum_variant)]
 enum Opened<'a> {
     Subject(Box<Subject<'a>>),
     /// Why the pages of the index must not be read.

@@ -103,7 +103,7 @@ impl<'a> Page<'a> {
         if start < self.upper || start + length > self.special || length == 0 {
             return Err(fault("leads outside of the page's items"));
         }
-        if start % 8 != 0 {
+        if !start.is_multiple_of(8) {
             return Err(fault("is not aligned"));
         }
         Ok(Some(&self.bytes[start..start + length]))

@@ -3,6 +3,8 @@ use crate::model::AccessMethod;
 use super::{DecodedIndex, HnswReader, IvfflatReader, PageError, ReaderOptions};
 
 /// A reader of either access method.
+// There is one reader a measurement: its size on the stack does not matter.
+#[allow(clippy::large_enum_variant)]
 pub enum IndexReader {
     Hnsw(HnswReader),
     Ivfflat(IvfflatReader),

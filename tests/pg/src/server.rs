@@ -314,7 +314,7 @@ fn shared_memory_type() -> Result<&'static str> {
         let mut stats: libc::statvfs = std::mem::zeroed();
         (libc::statvfs(c"/dev/shm".as_ptr(), &mut stats), stats)
     };
-    let free = stats.f_bavail as u64 * stats.f_frsize as u64;
+    let free = stats.f_bavail * stats.f_frsize;
     Ok(if code == 0 && free >= 1 << 30 { "posix" } else { "mmap" })
 }
 

@@ -18,7 +18,7 @@ pub async fn prioritize(policies: &Policies, diagnoses: Vec<Diagnosis>) -> Agend
             let items = ranked
                 .into_iter()
                 .filter_map(|r| {
-                    let diagnosis = slots.get_mut(r.position as usize)?.take()?;
+                    let diagnosis = slots.get_mut(r.position)?.take()?;
                     Some(AgendaItem { diagnosis, priority: r.priority.clamp(0.0, 100.0), reason: r.reason })
                 })
                 .collect();

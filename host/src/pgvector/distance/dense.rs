@@ -16,13 +16,14 @@ const QUERIES: usize = 4;
 const ROWS: usize = 2;
 
 type Tile = [[f32; ROWS]; QUERIES];
+type TileKernel = fn([&[f32]; QUERIES], [&[f32]; ROWS]) -> Tile;
 
 /// The functions of one metric, chosen for the CPU at run time.
 #[derive(Clone, Copy)]
 struct Kernels {
     single: fn(&[f32], &[f32]) -> f32,
     half: fn(&[u16], &[f32]) -> f32,
-    tile: fn([&[f32]; QUERIES], [&[f32]; ROWS]) -> Tile,
+    tile: TileKernel,
     widen: fn(&[u16], &mut [f32]),
 }
 

@@ -193,7 +193,7 @@ fn a_fresh_index_is_not_fragmented() {
     let element = |i: usize| {
         let vector: Vec<f32> = (0..384).map(|_| rng.random()).collect();
         let mut links = vec![vec![(i + 1) % 200]];
-        if i % 16 == 0 {
+        if i.is_multiple_of(16) {
             links.push(vec![(i + 16) % 208]);
         }
         Element::new(i as u32, vector_content(&vector), links)
