@@ -72,10 +72,7 @@ impl Policies {
         for path in policy_files(dir)? {
             match load_file(&sandbox, cache.as_ref(), dir, &path).await.and_then(|loaded| registry.add(loaded)) {
                 Ok(()) => {}
-                Err(failure) => {
-                    tracing::warn!("{failure}");
-                    failures.push(failure);
-                }
+                Err(failure) => failures.push(failure),
             }
         }
         Ok((Policies { registry: RwLock::new(Arc::new(registry)) }, failures))

@@ -7,7 +7,7 @@ use crate::components::{
     BuildOptions, Candidate, Comparison, HostError, PolicyHost, Reinsertion, SettingScope, SqlRows, SqlValue,
 };
 use crate::measure::{self, MeasureOptions, Measurement};
-use crate::model::{IndexDefinition, IndexHealth, IndexName, Progress, Tid};
+use crate::model::{AccessMethod, IndexDefinition, IndexHealth, IndexName, Progress, Tid};
 use crate::pgvector::ProbeSet;
 use crate::postgres::{Connector, Journal, Step, StepRecord, index_definition};
 
@@ -226,8 +226,12 @@ impl Work {
     }
 
     pub async fn measure_apart(&self, state: &mut State, index: &IndexDefinition) -> Result<Measurement, HostError> {
+        // The curve is most of a measurement's cost. A graph's matters before the repair only; that of lists tells how
+        // many of them to make.
+        let curve = state.probes.is_none() || index.name.method == AccessMethod::Ivfflat;
+        let options = MeasureOptions { curve: curve && self.measure.curve, ..self.measure.clone() };
         let measurement =
-            measure::measure(&self.connector, index, &self.measure, state.probes.clone(), self.progress.as_ref())
+            measure::measure(&self.connector, index, &options, state.probes.clone(), self.progress.as_ref())
                 .await
                 .map_err(|e| HostError::Unknown(format!("{} could not be measured: {e}", index.name)))?;
         if state.probes.is_none() {
