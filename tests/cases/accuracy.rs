@@ -65,7 +65,7 @@ async fn a_churned_halfvec_index_of_real_rows() -> Result<()> {
 /// In three dimensions on a grid most rows have many duplicates: more than the ten that fit into one element.
 #[tokio::test]
 async fn small_dimensions_with_many_duplicates() -> Result<()> {
-    for (dimensions, grid) in [(8, None), (3, Some(20.0))] {
+    for (dimensions, grid) in [(8, None), (3, Some(4.0))] {
         let world = World::new(&format!("accuracy_dimensions_{dimensions}")).await?;
         let snap = |rows: Vec<Vec<f32>>| -> Vec<Vec<f32>> {
             let Some(grid) = grid else { return rows };
@@ -79,7 +79,8 @@ async fn small_dimensions_with_many_duplicates() -> Result<()> {
         let dead = churn(&world, "docs", &rows[5_000..5_300]).await?;
         let facts = hnsw::facts(&world.client, "docs_idx").await?;
         if grid.is_some() {
-            assert!(facts.heap_rows.iter().filter(|rows| rows.len() == 10).count() > 100, "too few duplicates");
+            let full = facts.heap_rows.iter().filter(|rows| rows.len() == 10).count();
+            assert!(full > 10, "{full} full elements of {}", facts.heap_rows.len());
         }
         churned_as_told(&world, &dead, "<->").await?;
     }

@@ -224,7 +224,7 @@ async fn an_index_that_is_being_built() -> Result<()> {
         );
     wait_until(
         &world.client,
-        "SELECT count(*) > 0 FROM pg_stat_progress_create_index WHERE index_relid <> 0 AND lockers_total > 0",
+        "SELECT count(*) > 0 FROM pg_stat_progress_create_index WHERE datname = current_database() AND index_relid <> 0 AND lockers_total > 0",
     )
     .await?;
     let run = world.pgheal("check", &["--json"]).await?;
@@ -235,7 +235,10 @@ async fn an_index_that_is_being_built() -> Result<()> {
     // Nobody else's running build is a leftover.
     let heal = world.pgheal("heal", &["--once"]).await?;
     assert!(matches!(heal.code, Some(0 | 1)), "{heal:#?}");
-    assert_eq!(world.text("SELECT count(*) FROM pg_stat_progress_create_index").await?, "1");
+    assert_eq!(
+        world.text("SELECT count(*) FROM pg_stat_progress_create_index WHERE datname = current_database()").await?,
+        "1"
+    );
     execute(&blocker, "ROLLBACK").await?;
     build.await??;
     world.pgheal("check", &["--json"]).await?.expect(0);

@@ -26,7 +26,7 @@ pub use attempt::{Ended, repair_context, repair_settings, strategies_in_order};
 pub use observe::{IndexFindings, indexes_under_care, observe};
 
 use attempt::Attempt;
-use breaker::CircuitBreaker;
+use breaker::{CircuitBreaker, Ending};
 
 /// One database under care.
 pub struct Healer {
@@ -149,8 +149,8 @@ impl Healer {
         })
     }
 
-    /// Cycles until nothing is left to try: every issue is attempted once. Gives the last cycle's view, with
-    /// all repairs that were made.
+    /// Cycles until nothing is left to try; the circuit breaker sees to an end. Gives the issues found first, and
+    /// the last cycle's view with all repairs that were made.
     pub async fn heal_once(&mut self, filter: Option<&str>) -> anyhow::Result<(Vec<Issue>, CycleResult)> {
         let mut first_issues: Option<Vec<Issue>> = None;
         let mut repairs = Vec::new();
@@ -191,7 +191,6 @@ impl Healer {
         let Some(found) = findings.remove(&index.oid) else {
             return false;
         };
-        self.breaker.started(&item.diagnosis.issue.id);
         let attempt = Attempt {
             connector: self.connector.clone(),
             config: Arc::clone(&self.config),
@@ -243,11 +242,24 @@ impl Healer {
         self.metrics.repairs_rolled_back +=
             ended.records.iter().filter(|r| r.outcome == Some(Outcome::RolledBack)).count() as u64;
         self.metrics.total_repair_time_ms += ended.took_ms;
-        self.breaker.ended(&ended.issue_id, healed);
+        self.breaker.ended(&ended.issue_id, ended.ending());
         if let Err(error) = self.journal.save_metrics(&self.metrics).await {
             tracing::error!("the metrics could not be saved: {error:#}");
         }
         ended.records
+    }
+}
+
+impl Ended {
+    fn ending(&self) -> Ending {
+        let any = |outcome| self.records.iter().any(|r| r.outcome == Some(outcome));
+        if any(Outcome::Healed) {
+            Ending::Healed
+        } else if any(Outcome::RolledBack) || any(Outcome::RollbackFailed) {
+            Ending::Failed
+        } else {
+            Ending::NothingDone
+        }
     }
 }
 

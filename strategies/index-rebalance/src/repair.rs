@@ -87,6 +87,13 @@ mod tests {
     }
 
     #[test]
+    fn one_bad_round_does_not_end_it() {
+        let index = PlayedIndex::new(vec![sick(0.94, 0.01, 37), sick(0.93, 0.02, 85), sick(0.99, 0.0, 5)], vec![]);
+        let calls = ["reinsert 37", "vacuum", "reinsert 85", "vacuum"];
+        check(&index, &blind_spots(), &context(), &calls, Ok("orphan_reconnection"));
+    }
+
+    #[test]
     fn a_goal_that_is_met_ends_it_where_nothing_more_is_gained() {
         let index = PlayedIndex::new(vec![sick(0.94, 0.01, 600), sick(0.97, 0.0, 40), sick(0.97, 0.0, 39)], vec![]);
         let calls = ["reinsert 600", "vacuum", "reinsert 40", "vacuum"];
@@ -97,21 +104,15 @@ mod tests {
     fn what_reinsertion_does_not_reach_is_built_denser() {
         let stuck = vec![sick(0.90, 0.03, 700), sick(0.92, 0.02, 690)];
         let index = PlayedIndex::new(stuck.clone(), vec![(health(), true)]);
-        let calls = ["reinsert 700", "vacuum", "build m=16 ef_construction=128", "swap"];
+        let rounds = ["reinsert 700", "vacuum", "reinsert 690", "vacuum", "reinsert 690", "vacuum"];
+        let calls = [&rounds[..], &["build m=16 ef_construction=128", "swap"]].concat();
         check(&index, &blind_spots(), &context(), &calls, Ok("index_rebuild"));
 
         let mut denser = sick(0.94, 0.0, 0);
         (denser.m, denser.ef_construction) = (Some(16), Some(128));
         let index = PlayedIndex::new(stuck, vec![(denser, true), (health(), true)]);
-        let calls = [
-            "reinsert 700",
-            "vacuum",
-            "build m=16 ef_construction=128",
-            "discard",
-            "build m=24 ef_construction=200",
-            "swap",
-        ];
-        check(&index, &blind_spots(), &context(), &calls, Ok("index_rebuild"));
+        let builds = ["build m=16 ef_construction=128", "discard", "build m=24 ef_construction=200", "swap"];
+        check(&index, &blind_spots(), &context(), &[&rounds[..], &builds].concat(), Ok("index_rebuild"));
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub fn reconnect(
         // One bad round proves nothing: vacuum relinks the neighbours of what it removes, sometimes badly.
         idle_rounds = if gained(best, health.unfindable) { 0 } else { idle_rounds + 1 };
         best = best.min(health.unfindable);
+        if idle_rounds > 0 && missing.is_none() {
+            break None;
+        }
         if idle_rounds == MAX_IDLE_ROUNDS {
             break Some(format!("{MAX_IDLE_ROUNDS} rounds gained too little"));
         }

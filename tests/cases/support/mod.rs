@@ -9,5 +9,5 @@ mod world;
 pub use indexes::{Found, indexes_of, one_is_left};
 pub use program::{Run, pgheal, pgheal_with, start};
 pub use scans::Truth;
-pub use sick::{SICK_OPTIONS, add_trigger, fill_table, grouped_rows};
-pub use world::{ConfigFile, World, embeddings, lock, own_server};
+pub use sick::{BLIND_OPTIONS, SICK_OPTIONS, add_trigger, blind_rows, fill_table, grouped_rows};
+pub use world::{ConfigFile, World, embeddings, lock, own_server, workspace};

@@ -38,7 +38,7 @@ enum Kind {
 pub const BLIND_SPOTS: Scenario = Scenario {
     table: "product_variants",
     index: "product_variants_embedding_idx",
-    story: "12,000 variants of 60 products, m = 10: whole groups that the search never enters",
+    story: "12,000 variants of 60 products, m = 8: whole groups that the search never enters",
     kind: Kind::BlindSpots,
 };
 
@@ -72,7 +72,7 @@ impl Scenario {
     /// Creates table and index in the client's database. Gives the rows by their ids.
     pub async fn create(&self, client: &mut Client, embeddings: &Embeddings) -> Result<Vec<Vec<f32>>> {
         match self.kind {
-            Kind::BlindSpots => hnsw::grouped(self, client, embeddings, 10, 40).await,
+            Kind::BlindSpots => hnsw::grouped(self, client, embeddings, 8, 40).await,
             Kind::TooFewLinks => hnsw::grouped(self, client, embeddings, 4, 32).await,
             Kind::StaleLists => ivfflat::stale(self, client, embeddings).await,
             Kind::Churned => churned::churned(self, client, embeddings).await,
