@@ -27,6 +27,8 @@ const COPY: &str = "patient";
 const TABLE: &str = "variants";
 const INDEX: &str = "variants_embedding_idx";
 const STRATEGY: &str = "index_rebalance";
+/// Of the details of a repair, those that say how it was done.
+const TOLD: [&str; 6] = ["rounds", "rows_reinserted", "reinsertion_ms", "reinsertion_wal_bytes", "builds", "build"];
 const SAMPLE_EVERY: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -151,8 +153,9 @@ async fn repair(
     let (outcome, told, result) = match result {
         Ok(result) => {
             host.settle().await?;
-            let details = result.details.iter().map(|detail| format!("{} {}", detail.name, detail.value));
-            (Outcome::Healed, details.collect::<Vec<_>>().join(", "), Some(result))
+            let told = result.details.iter().filter(|detail| TOLD.contains(&detail.name.as_str()));
+            let told: Vec<String> = told.map(|detail| format!("{} {}", detail.name, detail.value)).collect();
+            (Outcome::Healed, told.join(", "), Some(result))
         }
         Err(failure) => {
             host.undo_open().await?;

@@ -66,9 +66,8 @@ fn seconds(repair: &Value) -> String {
     repair["result"]["duration_ms"].as_f64().map_or_else(|| "-".to_owned(), |ms| format!("{:.1}", ms / 1e3))
 }
 
+/// A strategy that saw that it cannot help, and did nothing, is left out.
 fn lines(repairs: &[Value], line: impl Fn(&Value) -> String) -> String {
-    if repairs.is_empty() {
-        return "none".to_owned();
-    }
-    repairs.iter().map(line).collect::<Vec<_>>().join("\n")
+    let lines: Vec<String> = repairs.iter().filter(|repair| outcome(repair) != "inconclusive").map(line).collect();
+    if lines.is_empty() { "none".to_owned() } else { lines.join("\n") }
 }

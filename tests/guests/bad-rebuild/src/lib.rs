@@ -18,9 +18,12 @@ impl Strategy for BadRebuild {
         let index = index_of(issue)?;
         let options = BuildOptions { m: Some(2), ef_construction: Some(4), lists: None };
         let candidate = actions::build_beside(index, options)?;
-        actions::compare(&candidate)?;
+        let comparison = actions::compare(&candidate)?;
         // Asked whatever the comparison says.
-        actions::swap(&candidate)?;
+        if let Err(refusal) = actions::swap(&candidate) {
+            let text = format!("{}: {}", host::explain(&refusal), comparison.reason);
+            return Err(RepairError::ValidationFailed(text));
+        }
         Ok(RepairResult {
             success: true,
             repair_type: "index_rebuild".to_owned(),
