@@ -56,7 +56,24 @@ impl<'a> Page<'a> {
         if found != page_id {
             return Err(PageFault::PageId { found, expected: page_id });
         }
-        Ok(Some(Page { bytes, lower, upper, special }))
+        let page = Page { bytes, lower, upper, special };
+        match page.items_are_apart() {
+            true => Ok(Some(page)),
+            false => Err(PageFault::Header("two line pointers lead to the same bytes")),
+        }
+    }
+
+    /// Items of a sound page never share bytes; those of a page that is torn between two states may. What each
+    /// line pointer says by itself is `item`'s to judge.
+    fn items_are_apart(&self) -> bool {
+        let mut spans: Vec<(usize, usize)> = self.bytes[HEADER_BYTES..self.lower]
+            .chunks_exact(LINE_POINTER_BYTES)
+            .map(|p| u32::from_le_bytes([p[0], p[1], p[2], p[3]]))
+            .filter(|pointer| (pointer >> 15) & 3 == 1)
+            .map(|pointer| ((pointer & 0x7FFF) as usize, (pointer >> 17) as usize))
+            .collect();
+        spans.sort_unstable();
+        spans.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0)
     }
 
     pub fn size(&self) -> usize {
