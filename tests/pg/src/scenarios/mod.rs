@@ -33,8 +33,8 @@ enum Kind {
     Churned,
 }
 
-/// Its recall is below the target in most builds, and queries go blind in all; re-inserting the rows that searches do not
-/// find heals it.
+/// Over sixteen builds: 2 to 7 % of the rows are not found by a search for their own vector, recall 0.92 to 0.97, blind queries
+/// 0.3 to 3.9 %. Re-inserting those rows healed it in all builds but one, where 0.6 % of the queries stayed blind.
 pub const BLIND_SPOTS: Scenario = Scenario {
     table: "product_variants",
     index: "product_variants_embedding_idx",
