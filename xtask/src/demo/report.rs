@@ -38,6 +38,10 @@ pub fn table(shown: &[Shown]) -> Table {
 pub fn new_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    // No terminal tells a width: lines that a log can show.
+    if table.width().is_none() {
+        table.set_width(150);
+    }
     table
 }
 

@@ -33,8 +33,8 @@ enum Kind {
     Churned,
 }
 
-/// Its recall is below the target in most builds, and queries go blind in all; re-inserting the rows that searches do not
-/// find heals it.
+/// Over fourteen builds: recall 0.917 to 0.970, blind queries 0.3 to 4.1 %, and 2.8 to 7.2 % of the rows not found by a search
+/// for their own vector. Re-inserting those rows healed ten of eleven; in one, 0.6 % of the queries stayed blind.
 pub const BLIND_SPOTS: Scenario = Scenario {
     table: "product_variants",
     index: "product_variants_embedding_idx",
