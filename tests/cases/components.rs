@@ -210,6 +210,10 @@ async fn every_violation_of_a_limit_has_its_name() {
     assert_eq!(propose("host-calls").await, Err(CallError::TooManyHostCalls(limits.host_calls)));
     assert_eq!(propose("logs").await, Ok("logged".into()));
     assert_eq!(propose("big").await, Err(CallError::TooMuchData(limits.bytes_to_host)));
+    assert_eq!(propose("panic-long").await, Err(CallError::TooMuchData(limits.bytes_to_host)));
+    assert_eq!(propose("stubborn").await, Err(CallError::TooManyHostCalls(limits.host_calls)));
+    let not_utf8 = propose("not-utf8").await;
+    assert!(matches!(&not_utf8, Err(CallError::InvalidResult(reason)) if reason.contains("utf")), "{not_utf8:?}");
     assert!(propose("other-index").await.expect("answers").contains("Denied"));
     assert_eq!(propose("query").await, Ok("1 rows, [Value::Int64(7)]".into()));
 
@@ -312,6 +316,8 @@ async fn nonsense_of_a_prioritizer_is_refused() {
         let answer = rank(id).await;
         assert!(matches!(answer, Err(CallError::InvalidResult(_))), "{id}: {answer:?}");
     }
+    assert!(matches!(rank("billion").await, Err(CallError::Memory { .. })));
+    assert!(matches!(rank("many").await, Err(CallError::InvalidResult(_) | CallError::TooMuchData(_))));
     let ranked = rank("fine").await.expect("every position once");
     assert!(ranked.iter().all(|item| item.reason.len() <= 500));
 }

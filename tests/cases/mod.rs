@@ -7,4 +7,5 @@ mod catalog;
 mod components;
 mod crash;
 mod healing;
+mod hostile;
 mod under_load;

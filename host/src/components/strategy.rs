@@ -4,7 +4,7 @@ use std::time::Instant;
 use super::contract::StrategyGuest;
 use super::policy_core::{PolicyCore, call};
 use super::setting::SettingDeclaration;
-use super::{CallError, Grant, PolicyHost, PolicyInfo, RefusingHost, RepairContext, RepairFailure};
+use super::{CallError, Grant, Limits, PolicyHost, PolicyInfo, RefusingHost, RepairContext, RepairFailure};
 use crate::model::{Issue, RepairResult};
 
 /// A loaded strategy. Whoever holds it keeps this version of it, whatever is loaded meanwhile.
@@ -16,6 +16,10 @@ pub struct StrategyPolicy {
 impl StrategyPolicy {
     pub fn info(&self) -> &PolicyInfo {
         &self.core.info
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.core.limits
     }
 
     /// What it may do through the host.

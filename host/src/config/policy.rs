@@ -41,6 +41,8 @@ pub struct LimitSettings {
     pub bytes_to_host: Option<usize>,
     pub rows_to_guest: Option<usize>,
     pub bytes_to_guest: Option<usize>,
+    /// Of one SQL statement.
+    pub sql_time_ms: Option<u64>,
     pub log_lines: Option<u32>,
     pub log_bytes: Option<usize>,
 }
@@ -85,6 +87,7 @@ impl LimitSettings {
             ("repair_cpu_time_ms", zero(self.repair_cpu_time_ms)),
             ("wall_time_ms", zero(self.wall_time_ms)),
             ("repair_wall_time_ms", zero(self.repair_wall_time_ms)),
+            ("sql_time_ms", zero(self.sql_time_ms)),
         ]
         .into_iter()
         .find_map(|(name, is_zero)| is_zero.then_some(name))
@@ -100,6 +103,7 @@ impl LimitSettings {
         limits.effect.fuel = self.repair_fuel.unwrap_or(limits.effect.fuel);
         replace(&mut limits.pure.guest_time, ms(self.cpu_time_ms));
         replace(&mut limits.effect.guest_time, ms(self.repair_cpu_time_ms));
+        replace(&mut limits.sql_time, ms(self.sql_time_ms));
         limits.pure.wall_time = ms(self.wall_time_ms).or(limits.pure.wall_time);
         limits.effect.wall_time = ms(self.repair_wall_time_ms).or(limits.effect.wall_time);
         limits.host_calls = self.host_calls.unwrap_or(limits.host_calls);

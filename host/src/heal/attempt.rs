@@ -93,7 +93,13 @@ impl Attempt {
             Arc::clone(&self.journal),
             id,
             Some(self.definition.clone()),
-            RepairSettings { policy_role: policy_role(strategy.grant()), ..settings.clone() },
+            RepairSettings {
+                policy_role: policy_role(strategy.grant()),
+                sql_timeout: strategy.limits().sql_time,
+                sql_max_rows: strategy.limits().rows_to_guest,
+                sql_max_bytes: strategy.limits().bytes_to_guest,
+                ..settings.clone()
+            },
             measure_options(&self.config, &self.definition.name.schema, &self.definition.name.name),
             Arc::clone(&self.progress),
         );
