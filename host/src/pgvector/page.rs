@@ -226,6 +226,26 @@ mod tests {
     }
 
     #[test]
+    fn items_may_be_in_any_order_but_not_overlap() {
+        let check = |pointers: &[(u32, u32)], expected: bool| {
+            let mut builder = PageBuilder::new(8192, ID);
+            pointers.iter().for_each(|_| drop(builder.add(&[1; 16])));
+            let mut bytes = builder.finish();
+            for (i, (start, length)) in pointers.iter().enumerate() {
+                let pointer = start | 1 << 15 | length << 17;
+                bytes[24 + 4 * i..28 + 4 * i].copy_from_slice(&pointer.to_le_bytes());
+            }
+            assert_eq!(Page::parse(&bytes, ID).is_ok(), expected, "{pointers:?}");
+        };
+        check(&[(8168, 16), (8152, 16), (8136, 16)], true);
+        check(&[(8136, 16), (8168, 16), (8152, 16)], true);
+        check(&[(8168, 16), (8152, 17), (8136, 16)], false);
+        check(&[(8136, 17), (8168, 16), (8152, 16)], false);
+        check(&[(8168, 16), (8168, 16)], false);
+        check(&[(8168, 0), (8168, 16)], true);
+    }
+
+    #[test]
     fn what_is_not_a_page_is_refused() {
         for size in [0, 1, 100, 8191, 8193, 65536] {
             assert_eq!(Page::parse(&vec![1; size], ID).unwrap_err(), PageFault::Size { bytes: size });

@@ -146,7 +146,7 @@ impl HnswIndex {
                 break;
             }
             scratch.unvisited.clear();
-            for &neighbour in self.links(candidate.row() as usize, layer) {
+            for neighbour in self.links(candidate.row() as usize, layer) {
                 if neighbour == BROKEN {
                     cost.broken_links += 1;
                 } else {
