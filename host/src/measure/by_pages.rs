@@ -91,7 +91,7 @@ async fn simulate(
     probes: &Arc<ProbeSet>,
 ) -> Result<Found, MeasureError> {
     let mut simulation = Simulation::prepare(subject, index.clone(), probes.clone()).await?;
-    let awaiting = awaiting::count(&mut simulation, health).await?;
+    let awaiting = awaiting::count(&simulation, health);
     let anything_to_find = simulation.anything_to_find().await?;
     simulation.visibility.release().await?;
     let mut found = Found {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::blocking::compute;
 use super::value_match::ValueMatcher;
-use super::{MeasureError, Subject};
+use super::{MeasureError, Subject, awaiting};
 use crate::model::Tid;
 use crate::pgvector::{DecodedIndex, Evaluation, EvaluationOutcome, Liveness, Neighbours, ProbeSet, SearchRun};
 use crate::postgres::liveness::RowVisibility;
@@ -27,7 +27,7 @@ pub(super) struct Simulation {
 }
 
 impl Simulation {
-    /// Finds the exact neighbours.
+    /// Finds the exact neighbours, and the visibility of the rows that `awaiting` counts.
     pub(super) async fn prepare(
         subject: &Subject<'_>,
         index: Arc<DecodedIndex>,
@@ -35,9 +35,17 @@ impl Simulation {
     ) -> Result<Self, MeasureError> {
         let k = subject.options.k as usize;
         subject.progress.phase("exact neighbours of the probe queries", None);
-        let neighbours = exact(&index, &probes, (k * SPARE_FACTOR).max(k + SPARE)).await?;
-        let visibility = RowVisibility::open(subject.connector, &subject.index.name, &subject.facts).await?;
-        let matcher = ValueMatcher::new(subject, index.clone());
+        let neighbours = exact(&index, &probes, (k * SPARE_FACTOR).max(k + SPARE));
+        // PostgreSQL works while this computes.
+        let rows = async {
+            let mut visibility = RowVisibility::open(subject.connector, &subject.index.name, &subject.facts).await?;
+            let mut matcher = ValueMatcher::new(subject, index.clone());
+            visibility.resolve(&awaiting::rows_to_look_up(&index)).await?;
+            matcher.settle(&mut visibility).await?;
+            visibility.release().await?;
+            Ok((visibility, matcher))
+        };
+        let (neighbours, (visibility, matcher)) = tokio::try_join!(neighbours, rows)?;
         Ok(Simulation { index, probes, neighbours, liveness: Liveness::new(), visibility, matcher, k })
     }
 

@@ -29,7 +29,7 @@ pub(crate) fn nearest<'a, R: Rows<'a>>(
 ) -> Vec<Vec<Ranked>> {
     let most = (GROUP_BYTES / rows.row_bytes().max(1)).clamp(MIN_GROUP, MAX_GROUP);
     let groups = keep.len().div_ceil(most).max(1);
-    let group = keep.len().div_ceil(groups).next_multiple_of(MIN_GROUP);
+    let group = keep.len().div_ceil(groups).next_multiple_of(MIN_GROUP).max(MIN_GROUP);
     let block_rows = (ROW_BLOCK_BYTES / rows.row_bytes().max(1)).clamp(2, MAX_ROWS) & !1;
     let parts = (rayon::current_num_threads() * TASKS_A_THREAD).div_ceil(groups);
     let part_rows = row_count.div_ceil(parts).max(MIN_ROWS_A_TASK).next_multiple_of(block_rows);
