@@ -91,7 +91,7 @@ async fn simulate(
     probes: &Arc<ProbeSet>,
 ) -> Result<Found, MeasureError> {
     let mut simulation = Simulation::prepare(subject, index.clone(), probes.clone()).await?;
-    let awaiting = awaiting::count(&mut simulation, health).await?;
+    let awaiting = awaiting::count(&simulation, health);
     let anything_to_find = simulation.anything_to_find().await?;
     simulation.visibility.release().await?;
     let mut found = Found {
@@ -160,22 +160,31 @@ async fn quality(
     subject.progress.phase("searching", Some(values.len() as u64));
     let mut curve = Vec::new();
     let mut enough = false;
-    for (done, value) in values.into_iter().enumerate() {
-        if enough && Some(value) != in_force {
+    let mut done = 0;
+    for chunk in grid::chunks(method, &values) {
+        done += chunk.len() as u64;
+        let wanted: Vec<u32> = chunk.iter().copied().filter(|value| !enough || Some(*value) == in_force).collect();
+        if wanted.is_empty() {
             continue;
         }
-        let evaluation = simulation.at(value).await?;
-        subject.progress.done(done as u64 + 1);
-        let point = CurvePoint {
-            value,
-            recall: evaluation.mean,
-            blind_share: evaluation.blind_share,
-            cost: evaluation.cost_mean,
-        };
-        enough = enough || grid::is_enough(method, &point);
-        curve.push(point);
-        if Some(value) == in_force {
-            take(&mut search, &evaluation);
+        let evaluations = simulation.at_each(&wanted).await?;
+        subject.progress.done(done);
+        for (value, evaluation) in wanted.into_iter().zip(evaluations) {
+            // One of the same chunk may have ended the curve.
+            if enough && Some(value) != in_force {
+                continue;
+            }
+            let point = CurvePoint {
+                value,
+                recall: evaluation.mean,
+                blind_share: evaluation.blind_share,
+                cost: evaluation.cost_mean,
+            };
+            enough = enough || grid::is_enough(method, &point);
+            curve.push(point);
+            if Some(value) == in_force {
+                take(&mut search, &evaluation);
+            }
         }
     }
     if !curve.is_empty() {

@@ -11,13 +11,31 @@ const PROBES_AT_LEAST: u32 = 20;
 /// Beyond, it ends with the first value that reaches this recall: larger ones cost ever more and gain next to nothing.
 const RECALL_ENOUGH: f64 = 0.995;
 
-/// Whether the curve may end with this point.
-pub(super) fn is_enough(method: AccessMethod, point: &CurvePoint) -> bool {
-    let least = match method {
+/// How many times as large as its first value a chunk beyond the least may become.
+const CHUNK_FACTOR: u32 = 2;
+
+fn least(method: AccessMethod) -> u32 {
+    match method {
         AccessMethod::Hnsw => EF_SEARCH_AT_LEAST,
         AccessMethod::Ivfflat => PROBES_AT_LEAST,
-    };
-    point.value >= least && point.recall >= RECALL_ENOUGH && point.blind_share == 0.0
+    }
+}
+
+/// Whether the curve may end with this point.
+pub(super) fn is_enough(method: AccessMethod, point: &CurvePoint) -> bool {
+    point.value >= least(method) && point.recall >= RECALL_ENOUGH && point.blind_share == 0.0
+}
+
+/// The values that are searched together, which is cheaper: all that the curve needs in any case, and then as many as
+/// do not waste much where the first of them ends it.
+pub(super) fn chunks(method: AccessMethod, values: &[u32]) -> impl Iterator<Item = &[u32]> {
+    let mut rest = values;
+    std::iter::from_fn(move || {
+        let limit = least(method).max(rest.first()?.saturating_mul(CHUNK_FACTOR));
+        let (chunk, after) = rest.split_at(rest.partition_point(|value| *value <= limit));
+        rest = after;
+        Some(chunk)
+    })
 }
 
 /// The values of the curve, ascending: a grid over the useful range, and the value in force. `lists` bounds the
@@ -59,6 +77,18 @@ mod tests {
         check(200, 0.99, 0.0, false);
         check(200, 0.996, 0.001, false);
         check(200, 0.996, 0.0, true);
+    }
+
+    #[test]
+    fn values_are_searched_in_chunks() {
+        let check = |method, values: &[u32], expected: &[&[u32]]| {
+            assert_eq!(chunks(method, values).collect::<Vec<_>>(), expected);
+        };
+        let start: &[u32] = &[10, 20, 40, 64, 100, 150, 200];
+        check(AccessMethod::Hnsw, &EF_SEARCH, &[start, &[300, 400], &[800]]);
+        check(AccessMethod::Hnsw, &[900], &[&[900]]);
+        check(AccessMethod::Hnsw, &[], &[]);
+        check(AccessMethod::Ivfflat, &[1, 20, 30, 50, 75, 100, 700], &[&[1, 20], &[30, 50], &[75, 100], &[700]]);
     }
 
     #[test]

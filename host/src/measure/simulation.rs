@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::blocking::compute;
 use super::value_match::ValueMatcher;
-use super::{MeasureError, Subject};
+use super::{MeasureError, Subject, awaiting};
 use crate::model::Tid;
 use crate::pgvector::{DecodedIndex, Evaluation, EvaluationOutcome, Liveness, Neighbours, ProbeSet, SearchRun};
 use crate::postgres::liveness::RowVisibility;
@@ -10,6 +10,8 @@ use crate::postgres::liveness::RowVisibility;
 /// Exact neighbours beyond k that are looked for at once, so that dead rows among them seldom need a second pass.
 const SPARE_FACTOR: usize = 4;
 const SPARE: usize = 16;
+/// Rows kept of what a search returns (HNSW: all are), so that dead rows among the nearest seldom need a second search.
+const ROWS_KEPT: usize = 250;
 /// Rows of one query that are looked at for ties with the k-th.
 const TIES_AT_MOST: usize = 2_000;
 
@@ -25,7 +27,7 @@ pub(super) struct Simulation {
 }
 
 impl Simulation {
-    /// Finds the exact neighbours.
+    /// Finds the exact neighbours, and the visibility of the rows that `awaiting` counts.
     pub(super) async fn prepare(
         subject: &Subject<'_>,
         index: Arc<DecodedIndex>,
@@ -33,31 +35,39 @@ impl Simulation {
     ) -> Result<Self, MeasureError> {
         let k = subject.options.k as usize;
         subject.progress.phase("exact neighbours of the probe queries", None);
-        let neighbours = exact(&index, &probes, (k * SPARE_FACTOR).max(k + SPARE)).await?;
-        let visibility = RowVisibility::open(subject.connector, &subject.index.name, &subject.facts).await?;
-        let matcher = ValueMatcher::new(subject, index.clone());
+        let neighbours = exact(&index, &probes, (k * SPARE_FACTOR).max(k + SPARE));
+        // PostgreSQL works while this computes.
+        let rows = async {
+            let mut visibility = RowVisibility::open(subject.connector, &subject.index.name, &subject.facts).await?;
+            let mut matcher = ValueMatcher::new(subject, index.clone());
+            visibility.resolve(&awaiting::rows_to_look_up(&index)).await?;
+            matcher.settle(&mut visibility).await?;
+            visibility.release().await?;
+            Ok((visibility, matcher))
+        };
+        let (neighbours, (visibility, matcher)) = tokio::try_join!(neighbours, rows)?;
         Ok(Simulation { index, probes, neighbours, liveness: Liveness::new(), visibility, matcher, k })
     }
 
-    /// What index scans with the parameter at `parameter` return, and how good that is. No snapshot is held while the
-    /// searches are computed, nor afterwards.
-    pub(super) async fn at(&mut self, parameter: u32) -> Result<Evaluation, MeasureError> {
-        let mut run = Arc::new(self.search(parameter, None).await?);
+    /// What index scans with the parameter at each of `parameters` return, and how good that is. Values that are asked
+    /// for together cost little more than the largest alone. No snapshot is held while the searches are computed, nor
+    /// afterwards.
+    pub(super) async fn at_each(&mut self, parameters: &[u32]) -> Result<Vec<Evaluation>, MeasureError> {
+        let rows_kept = ROWS_KEPT.max(self.k.saturating_mul(SPARE_FACTOR));
+        let mut runs = self.search(parameters.to_vec(), rows_kept).await?;
         loop {
-            let (outcome, liveness) = self.evaluate(run.clone()).await?;
+            let (outcomes, liveness) = self.evaluate(runs.clone()).await?;
             self.liveness = liveness;
-            match outcome {
-                EvaluationOutcome::Done(evaluation) => {
-                    self.visibility.release().await?;
-                    return Ok(evaluation);
-                }
-                EvaluationOutcome::NeedLiveness(tids) => self.resolve(&tids).await?,
-                EvaluationOutcome::NeedMoreNeighbours { fetch } => {
-                    self.neighbours = exact(&self.index, &self.probes, fetch).await?;
-                }
-                EvaluationOutcome::NeedMoreRows { rows_kept } => {
-                    run = Arc::new(self.search(parameter, Some(rows_kept)).await?);
-                }
+            let needs = Needs::of(&outcomes);
+            if !needs.tids.is_empty() {
+                self.resolve(&needs.tids).await?;
+            } else if let Some(fetch) = needs.neighbours {
+                self.neighbours = exact(&self.index, &self.probes, fetch).await?;
+            } else if let Some(rows_kept) = needs.rows {
+                runs = self.search(parameters.to_vec(), rows_kept).await?;
+            } else {
+                self.visibility.release().await?;
+                return Ok(outcomes.into_iter().filter_map(done).collect());
             }
         }
     }
@@ -112,19 +122,56 @@ impl Simulation {
         }
     }
 
-    async fn search(&self, parameter: u32, rows_kept: Option<usize>) -> Result<SearchRun, MeasureError> {
+    async fn search(&self, parameters: Vec<u32>, rows_kept: usize) -> Result<Arc<Vec<SearchRun>>, MeasureError> {
         let (index, probes) = (self.index.clone(), self.probes.clone());
-        Ok(compute(move || match rows_kept {
-            Some(rows_kept) => index.search_keeping(&probes, parameter, rows_kept),
-            None => index.search(&probes, parameter),
-        })
-        .await??)
+        Ok(Arc::new(compute(move || index.search_each(&probes, &parameters, rows_kept)).await??))
     }
 
-    async fn evaluate(&mut self, run: Arc<SearchRun>) -> Result<(EvaluationOutcome, Liveness), MeasureError> {
+    async fn evaluate(
+        &mut self,
+        runs: Arc<Vec<SearchRun>>,
+    ) -> Result<(Vec<EvaluationOutcome>, Liveness), MeasureError> {
         let (index, neighbours, k) = (self.index.clone(), self.neighbours.clone(), self.k);
         let liveness = std::mem::take(&mut self.liveness);
-        compute(move || (index.evaluate(&neighbours, &run, k, &liveness), liveness)).await
+        compute(move || {
+            let outcomes = runs.iter().map(|run| index.evaluate(&neighbours, run, k, &liveness)).collect();
+            (outcomes, liveness)
+        })
+        .await
+    }
+}
+
+/// What several evaluations still need.
+#[derive(Default)]
+struct Needs {
+    tids: Vec<Tid>,
+    neighbours: Option<usize>,
+    rows: Option<usize>,
+}
+
+impl Needs {
+    fn of(outcomes: &[EvaluationOutcome]) -> Self {
+        let mut needs = Needs::default();
+        for outcome in outcomes {
+            match outcome {
+                EvaluationOutcome::Done(_) => {}
+                EvaluationOutcome::NeedLiveness(tids) => needs.tids.extend(tids),
+                EvaluationOutcome::NeedMoreNeighbours { fetch } => {
+                    needs.neighbours = needs.neighbours.max(Some(*fetch));
+                }
+                EvaluationOutcome::NeedMoreRows { rows_kept } => needs.rows = needs.rows.max(Some(*rows_kept)),
+            }
+        }
+        needs.tids.sort_unstable();
+        needs.tids.dedup();
+        needs
+    }
+}
+
+fn done(outcome: EvaluationOutcome) -> Option<Evaluation> {
+    match outcome {
+        EvaluationOutcome::Done(evaluation) => Some(evaluation),
+        _ => None,
     }
 }
 

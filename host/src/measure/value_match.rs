@@ -1,10 +1,10 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::blocking::compute;
 use super::queries::sql_type;
 use super::{MeasureError, Subject};
-use crate::model::Tid;
+use crate::model::{Tid, TidSet};
 use crate::pgvector::{DecodedIndex, Metric, Neighbours, ProbeSet, VectorType};
 use crate::postgres::liveness::RowVisibility;
 
@@ -22,7 +22,7 @@ pub(super) struct ValueMatcher {
     expression: String,
     condition: String,
     /// Every root of the index; collected when first needed.
-    roots: Option<HashSet<Tid>>,
+    roots: Option<TidSet>,
 }
 
 impl ValueMatcher {

@@ -9,6 +9,7 @@ mod measured;
 mod metrics;
 mod outcome;
 mod progress;
+mod tid_map;
 
 pub use agenda::AgendaItem;
 pub use diagnosis::{Diagnosis, RootCause};
@@ -25,3 +26,4 @@ pub use measured::{Measured, UnknownField};
 pub use metrics::HealingMetrics;
 pub use outcome::{Outcome, RepairDetail, RepairRecord, RepairResult};
 pub use progress::{Progress, Silent};
+pub use tid_map::{TidMap, TidSet};

@@ -21,6 +21,7 @@ mod pairing_heap;
 mod probes;
 mod reader;
 mod recall;
+mod runs;
 mod sent;
 mod stash;
 mod store;

@@ -66,14 +66,28 @@ impl<'a> Page<'a> {
     /// Items of a sound page never share bytes; those of a page that is torn between two states may. What each
     /// line pointer says by itself is `item`'s to judge.
     fn items_are_apart(&self) -> bool {
-        let mut spans: Vec<(usize, usize)> = self.bytes[HEADER_BYTES..self.lower]
+        // `PageAddItem` places each item below the one before.
+        let mut below = usize::MAX;
+        let descend = self.spans().all(|(start, length)| {
+            let is_below = start + length <= below;
+            below = start;
+            is_below
+        });
+        if descend {
+            return true;
+        }
+        let mut spans: Vec<(usize, usize)> = self.spans().collect();
+        spans.sort_unstable();
+        spans.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0)
+    }
+
+    /// Where the line pointers in use lead to: start and length, as they are.
+    fn spans(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.bytes[HEADER_BYTES..self.lower]
             .chunks_exact(LINE_POINTER_BYTES)
             .map(|p| u32::from_le_bytes([p[0], p[1], p[2], p[3]]))
             .filter(|pointer| (pointer >> 15) & 3 == 1)
             .map(|pointer| ((pointer & 0x7FFF) as usize, (pointer >> 17) as usize))
-            .collect();
-        spans.sort_unstable();
-        spans.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0)
     }
 
     pub fn size(&self) -> usize {
@@ -209,6 +223,26 @@ mod tests {
         check(24, 0x8000 | 8100, pointer("leads outside of the page's items"));
         check(24, 0x8000 | 8164, pointer("is not aligned"));
         check(26, 0xFFFF, pointer("is redirected or dead, which these access methods never do"));
+    }
+
+    #[test]
+    fn items_may_be_in_any_order_but_not_overlap() {
+        let check = |pointers: &[(u32, u32)], expected: bool| {
+            let mut builder = PageBuilder::new(8192, ID);
+            pointers.iter().for_each(|_| drop(builder.add(&[1; 16])));
+            let mut bytes = builder.finish();
+            for (i, (start, length)) in pointers.iter().enumerate() {
+                let pointer = start | 1 << 15 | length << 17;
+                bytes[24 + 4 * i..28 + 4 * i].copy_from_slice(&pointer.to_le_bytes());
+            }
+            assert_eq!(Page::parse(&bytes, ID).is_ok(), expected, "{pointers:?}");
+        };
+        check(&[(8168, 16), (8152, 16), (8136, 16)], true);
+        check(&[(8136, 16), (8168, 16), (8152, 16)], true);
+        check(&[(8168, 16), (8152, 17), (8136, 16)], false);
+        check(&[(8136, 17), (8168, 16), (8152, 16)], false);
+        check(&[(8168, 16), (8168, 16)], false);
+        check(&[(8168, 0), (8168, 16)], true);
     }
 
     #[test]

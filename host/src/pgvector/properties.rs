@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
-use crate::model::AccessMethod;
+use crate::model::{AccessMethod, Silent, Tid};
 
 use super::fixture::{any_index, exercise};
-use super::{DecodedIndex, IndexReader, Metric, ReaderOptions, StructureHealth, VectorType};
+use super::{DecodedIndex, IndexReader, Metric, ProbeSet, ReaderOptions, SearchRun, StructureHealth, VectorType};
 
 const TYPES: [VectorType; 4] = [VectorType::Vector, VectorType::HalfVec, VectorType::Bit, VectorType::SparseVec];
 
@@ -33,7 +33,7 @@ fn read(method: AccessMethod, vector_type: VectorType, pages: &[(u32, Vec<u8>)])
     reader.finish().unwrap()
 }
 
-fn sorted_tids(index: &DecodedIndex) -> Vec<crate::model::Tid> {
+fn sorted_tids(index: &DecodedIndex) -> Vec<Tid> {
     let mut tids = index.heap_tids();
     tids.sort_unstable();
     tids
@@ -137,6 +137,67 @@ proptest! {
         prop_assert_eq!(sorted_tids(&forward), sorted_tids(&twice));
         prop_assert_eq!(forward.health(), twice.health());
     }
+
+    /// What searches of one query share does not show in what they find.
+    #[test]
+    fn searches_together_find_what_each_alone_finds(
+        method in method(),
+        vector_type in vector_type(),
+        seed in any::<u64>(),
+        count in 1_usize..200,
+        parameters in proptest::collection::vec(0_u32..40, 1..6),
+    ) {
+        if (method, vector_type) == (AccessMethod::Ivfflat, VectorType::SparseVec) {
+            return Ok(());
+        }
+        let index = read(method, vector_type, &numbered(any_index(method, vector_type, count, seed)));
+        let probes = ProbeSet::from_index_sample(&index, 20, seed).unwrap();
+        for rows_kept in [3, 1_000] {
+            let together = index.search_each(&probes, &parameters, rows_kept).unwrap();
+            prop_assert_eq!(together.len(), parameters.len());
+            for (parameter, run) in parameters.iter().zip(&together) {
+                let alone = index.search_keeping(&probes, *parameter, rows_kept).unwrap();
+                let facts = |run: &SearchRun| (run.parameter, run.rows.clone(), run.truncated.clone(), run.cost.clone());
+                prop_assert_eq!(facts(run), facts(&alone));
+            }
+        }
+    }
+
+    /// Searches that end as soon as the answer is sure answer as those that go on.
+    #[test]
+    fn unfindable_elements_are_those_that_a_search_does_not_answer(
+        vector_type in vector_type(),
+        seed in any::<u64>(),
+        count in 1_usize..200,
+        ef_search in 0_u32..12,
+    ) {
+        let index = read(AccessMethod::Hnsw, vector_type, &numbered(any_index(AccessMethod::Hnsw, vector_type, count, seed)));
+        let probes = ProbeSet::from_index_sample(&index, count, seed).unwrap();
+        let run = index.search(&probes, ef_search).unwrap();
+        let own_distances = index.exact_neighbours(&without_own_rows(&probes), count).unwrap();
+        let mut expected = Vec::new();
+        for (query, found) in run.rows().iter().enumerate() {
+            let own = &probes.own_tids[query];
+            let nearest = &own_distances.rows()[query];
+            let own_distance = nearest.iter().find(|(tid, _)| own.contains(tid)).unwrap().1;
+            let is_full = found.len() >= ef_search.max(1) as usize && found.last().unwrap().1 <= own_distance;
+            let answers = |(tid, _): &(Tid, f32)| {
+                let other = probes.own_tids.iter().position(|tids| tids.contains(tid)).unwrap();
+                probes.vectors.same_vector(query, &probes.vectors, other)
+            };
+            if !is_full && !found.iter().any(answers) {
+                expected.extend(own);
+            }
+        }
+        expected.sort_unstable();
+        prop_assert_eq!(index.unfindable(ef_search, None, 1, &Silent).unwrap().tids, expected);
+    }
+}
+
+fn without_own_rows(probes: &ProbeSet) -> ProbeSet {
+    let mut probes = probes.clone();
+    probes.own_tids.iter_mut().for_each(Vec::clear);
+    probes
 }
 
 #[test]

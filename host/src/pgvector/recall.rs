@@ -1,6 +1,4 @@
-use std::collections::HashMap;
-
-use crate::model::Tid;
+use crate::model::{Tid, TidMap};
 
 /// Per query the exact nearest rows of an index.
 #[derive(Clone, Debug)]
@@ -32,7 +30,7 @@ pub struct SearchRun {
 /// Which heap rows a new snapshot sees. The TIDs are those of the index: roots of HOT chains.
 #[derive(Clone, Debug, Default)]
 pub struct Liveness {
-    live: HashMap<Tid, bool>,
+    live: TidMap<bool>,
 }
 
 impl Liveness {

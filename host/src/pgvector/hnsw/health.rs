@@ -127,7 +127,7 @@ impl HnswIndex {
             for layer in (0..=self.levels[entry as usize]).rev() {
                 let mut at = 0;
                 while let Some(&element) = members.get(at) {
-                    for &next in self.links(element as usize, layer) {
+                    for next in self.links(element as usize, layer) {
                         // The search passes over an element that a link leads to above its level.
                         if next != BROKEN && !reached[next as usize] && self.levels[next as usize] >= layer {
                             reached[next as usize] = true;
@@ -153,7 +153,7 @@ impl HnswIndex {
     fn orphans(&self, live: &[bool], elements_live: u64) -> u64 {
         let mut has_incoming = vec![false; self.element_count()];
         for element in (0..self.element_count()).filter(|e| self.is_current(*e)) {
-            for &next in self.links(element, 0) {
+            for next in self.links(element, 0) {
                 if next != BROKEN && next as usize != element {
                     has_incoming[next as usize] = true;
                 }
@@ -169,7 +169,7 @@ impl HnswIndex {
         let current = (0..self.element_count()).filter(|e| self.is_current(*e));
         let of_element = |e: usize| {
             let layers = (0..=self.levels[e]).map(move |layer| self.links(e, layer));
-            layers.flatten().filter(|next| **next == BROKEN).count() as u64
+            layers.flatten().filter(|next| *next == BROKEN).count() as u64
         };
         current.map(of_element).sum()
     }

@@ -141,17 +141,17 @@ impl HnswIndex {
         self.list_starts[element] != NO_LIST
     }
 
-    /// The links of an element at a layer: element numbers or [`BROKEN`]. Empty above its level.
+    /// The links of an element at a layer: element numbers or [`BROKEN`]. None above its level.
     #[inline]
-    pub(super) fn links(&self, element: usize, layer: u8) -> &[u32] {
+    pub(super) fn links(&self, element: usize, layer: u8) -> impl Iterator<Item = u32> {
         let (level, start) = (self.levels[element], self.list_starts[element]);
-        if start == NO_LIST || layer > level {
-            return &[];
-        }
-        let first = start as usize + usize::from(level - layer) * usize::from(self.meta.m);
-        let slots = &self.slots[first..first + self.meta.layer_slots(layer)];
-        let end = slots.iter().position(|slot| *slot == UNUSED).unwrap_or(slots.len());
-        &slots[..end]
+        let slots = if start == NO_LIST || layer > level {
+            &[]
+        } else {
+            let first = start as usize + usize::from(level - layer) * usize::from(self.meta.m);
+            &self.slots[first..first + self.meta.layer_slots(layer)]
+        };
+        slots.iter().copied().take_while(|slot| *slot != UNUSED)
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {

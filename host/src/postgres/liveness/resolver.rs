@@ -1,10 +1,10 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tokio_postgres::error::SqlState;
 
 use super::heap_page::HeapPage;
-use crate::model::{IndexName, Tid, quote_identifier};
+use crate::model::{IndexName, Tid, TidMap, TidSet, quote_identifier};
 use crate::postgres::{ConnectError, Connector, PageAccess, PgTid, SendFormat, ServerFacts, Session, quote_literal};
 
 /// TIDs of one `ctid = ANY` query.
@@ -42,9 +42,9 @@ pub struct RowVisibility {
     rows_of_a_page: u16,
     role: String,
     /// Roots with a visible row, and where in its chain that row is.
-    visible_at: HashMap<Tid, Tid>,
-    dead: HashSet<Tid>,
-    undecided: HashSet<Tid>,
+    visible_at: TidMap<Tid>,
+    dead: TidSet,
+    undecided: TidSet,
 }
 
 impl RowVisibility {
@@ -62,9 +62,9 @@ impl RowVisibility {
             rows_of_a_page: u16::try_from((facts.block_size - PAGE_HEADER_BYTES) / SMALLEST_ROW_BYTES)
                 .unwrap_or(u16::MAX),
             role: facts.role.clone(),
-            visible_at: HashMap::new(),
-            dead: HashSet::new(),
-            undecided: HashSet::new(),
+            visible_at: TidMap::default(),
+            dead: TidSet::default(),
+            undecided: TidSet::default(),
         };
         // Without row_security = off, rows that a policy hides would count as dead. A client that computes between
         // two queries must not be taken for an idle one.
@@ -187,7 +187,7 @@ impl RowVisibility {
         self.visible_at.contains_key(&tid) || self.dead.contains(&tid) || self.undecided.contains(&tid)
     }
 
-    async fn visible_among(&self, tids: &[Tid]) -> Result<HashSet<Tid>, LivenessError> {
+    async fn visible_among(&self, tids: &[Tid]) -> Result<TidSet, LivenessError> {
         let wanted: Vec<PgTid> = tids.iter().copied().map(PgTid).collect();
         let sql = format!("SELECT ctid FROM ONLY {} WHERE ctid = ANY($1)", self.table);
         let rows = self.session.query(&sql, &[&wanted]).await.map_err(|e| self.error(e))?;
@@ -201,7 +201,7 @@ impl RowVisibility {
             by_block.entry(root.block).or_default().push(*root);
         }
         let blocks: Vec<u32> = by_block.keys().copied().collect();
-        let mut root_of: HashMap<Tid, Tid> = HashMap::new();
+        let mut root_of: TidMap<Tid> = TidMap::default();
         for chunk in blocks.chunks(PAGES_AT_ONCE) {
             for (block, page) in self.heap_pages(schema, chunk).await? {
                 let Some(page) = HeapPage::new(&page) else { continue };
