@@ -11,7 +11,7 @@ use wasmtime::component::types::ComponentItem;
 use super::bindings::{prioritizer::PrioritizerPre, strategy::StrategyPre};
 use super::cache::CompileCache;
 use super::sandbox::Sandbox;
-use super::{LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy, hex};
+use super::{compiler, LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy, hex};
 use crate::model::{AccessMethod, IndexName, Issue, IssueKind, Severity};
 
 const STRATEGY_IMPORTS: &[&str] = &["types", "log", "database", "measure", "actions", "context"];
@@ -154,11 +154,11 @@ async fn compile(
 ) -> Result<Component> {
     let engine = sandbox.engine.clone();
     tokio::task::spawn_blocking(move || {
-        let Some(cache) = cache else { return Ok(Component::from_binary(&engine, &bytes)?) };
+        let Some(cache) = cache else { return compiler::compile(&engine, &bytes) };
         if let Some(component) = cache.get(&engine, &digest) {
             return Ok(component);
         }
-        let component = Component::from_binary(&engine, &bytes)?;
+        let component = compiler::compile(&engine, &bytes)?;
         if let Err(error) = cache.put(&digest, &component) {
             tracing::warn!("a compiled policy cannot be kept for the next start: {error:#}");
         }

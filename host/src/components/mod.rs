@@ -6,6 +6,7 @@
 
 mod bindings;
 mod cache;
+mod compiler;
 mod conversions;
 mod engine;
 mod error;

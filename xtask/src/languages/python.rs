@@ -1,0 +1,52 @@
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::tool::Unavailable;
+use super::{Build, Language, Source, tool};
+
+/// componentize-py: CPython with its libraries and the source imported already.
+pub const LANGUAGE: Language = Language {
+    name: "Python",
+    needs: &["python3 -m pip"],
+    package: "strategies/python-reinsert",
+    pins: &["requirements.txt"],
+    example: Source { file: "strategies/python-reinsert/python_reinsert.py", component: "python_reinsert.wasm" },
+    misbehaving: Source { file: "tests/languages/python/misbehaving.py", component: "python_misbehaving.wasm" },
+    install,
+    componentize,
+};
+
+fn install(tools: &Path) -> Result<(), Unavailable> {
+    tool::fetch(
+        Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
+            .args(["--only-binary=:all:", "--require-hashes", "--target", "packages", "--requirement"])
+            .arg("requirements.txt")
+            .current_dir(tools),
+    )
+}
+
+fn componentize(build: &Build) -> Result<()> {
+    let module = build.source.file_stem().context("a source has a name")?;
+    let directory = build.source.parent().context("a source lies in a directory")?;
+    tool::run(
+        Command::new("python3")
+            // The program that the package installs, without its shebang, which holds the path of one Python.
+            .args(["-c", "from componentize_py import script; script()", "--quiet", "--world", "strategy", "--wit-path"])
+            .arg(build.wit)
+            .arg("componentize")
+            .arg(module)
+            .arg("--python-path")
+            .arg(directory)
+            // Whatever of WASI the runtime uses traps.
+            .arg("--stub-wasi")
+            .arg("--output")
+            .arg(build.output)
+            .env("PYTHONPATH", build.tools.join("packages"))
+            // No traces in the source directory.
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env_remove("VIRTUAL_ENV"),
+    )
+}
