@@ -11,7 +11,9 @@ use wasmtime::component::types::ComponentItem;
 use super::bindings::{prioritizer::PrioritizerPre, strategy::StrategyPre};
 use super::cache::CompileCache;
 use super::sandbox::Sandbox;
-use super::{compiler, LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy, hex};
+use super::{
+    LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy, compiler, hex,
+};
 use crate::model::{AccessMethod, IndexName, Issue, IssueKind, Severity};
 
 const STRATEGY_IMPORTS: &[&str] = &["types", "log", "database", "measure", "actions", "context"];

@@ -1,7 +1,10 @@
 """Does what its issue's id says, as the guest `misbehaving` does in Rust."""
 
-from wit_world.imports.types import RepairError_UnsupportedIssue
+import traceback
+
 from componentize_py_types import Err
+from wit_world.imports import log
+from wit_world.imports.types import RepairError_UnsupportedIssue
 
 
 class WitWorld:
@@ -14,20 +17,12 @@ class WitWorld:
         return True
 
     def propose(self, issue, context):
-        if issue.id == "loop":
-            while True:
-                pass
-        if issue.id == "memory":
-            hoard = []
-            while True:
-                hoard.append(bytearray(1 << 20))
-        if issue.id == "panic":
-            raise ValueError("on purpose")
-        if issue.id == "overflow":
-            return str(deeper(1))
-        if issue.id == "capabilities":
-            return str({name: attempt(work) for name, work in CAPABILITIES.items()})
-        return f"unknown misbehaviour {issue.id}"
+        try:
+            return misbehave(issue.id)
+        except Exception:
+            # The words of an exception that ends the call are those of the last error in the log.
+            log.write(log.Level.ERROR, traceback.format_exc())
+            raise
 
     def repair(self, issue, context):
         raise Err(RepairError_UnsupportedIssue())
@@ -40,6 +35,29 @@ class WitWorld:
 
     def estimated_duration(self, issue):
         return 1
+
+
+def misbehave(what):
+    match what:
+        case "loop":
+            while True:
+                pass
+        case "memory":
+            hoard = []
+            while True:
+                hoard.append(bytearray(1 << 20))
+        case "panic":
+            raise ValueError("on purpose")
+        case "overflow":
+            return str(deeper(1))
+        case "capabilities":
+            return f"environment {attempt(environment)}, random {attempt(random_number)}"
+        case "read-file":
+            return attempt(lambda: open("/etc/hostname").read())
+        case "open-socket":
+            return attempt(socket)
+        case _:
+            return f"unknown misbehaviour {what}"
 
 
 def deeper(depth):
@@ -58,7 +76,10 @@ def random_number():
     return random.random()
 
 
-CAPABILITIES = {"environment": environment, "random": random_number}
+def socket():
+    import socket
+
+    return socket.create_connection(("127.0.0.1", 1))
 
 
 def attempt(work):

@@ -14,10 +14,7 @@ pub const LANGUAGE: Language = Language {
         file: "strategies/javascript-rebuild/javascript_rebuild.js",
         component: "javascript_rebuild.wasm",
     },
-    misbehaving: Source {
-        file: "tests/languages/javascript/misbehaving.js",
-        component: "javascript_misbehaving.wasm",
-    },
+    misbehaving: Source { file: "tests/languages/javascript/misbehaving.js", component: "javascript_misbehaving.wasm" },
     // The tools need none of their packages' install scripts.
     install: |tools| tool::fetch(Command::new("npm").args(["ci", "--ignore-scripts"]).current_dir(tools)),
     componentize,

@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -29,24 +30,27 @@ fn install(tools: &Path) -> Result<(), Unavailable> {
 }
 
 fn componentize(build: &Build) -> Result<()> {
+    let file = build.source.file_name().context("a source has a name")?;
     let module = build.source.file_stem().context("a source has a name")?;
-    let directory = build.source.parent().context("a source lies in a directory")?;
+    // Apart from the sources: Python writes what it has compiled beside the module that it imports.
+    let directory = build.tools.join("module").join(module);
+    fs::create_dir_all(&directory)?;
+    fs::copy(build.source, directory.join(file))?;
     tool::run(
         Command::new("python3")
             // The program that the package installs, without its shebang, which holds the path of one Python.
-            .args(["-c", "from componentize_py import script; script()", "--quiet", "--world", "strategy", "--wit-path"])
+            .args(["-c", "from componentize_py import script; script()"])
+            .args(["--quiet", "--world", "strategy", "--wit-path"])
             .arg(build.wit)
             .arg("componentize")
             .arg(module)
             .arg("--python-path")
-            .arg(directory)
+            .arg(&directory)
             // Whatever of WASI the runtime uses traps.
             .arg("--stub-wasi")
             .arg("--output")
             .arg(build.output)
             .env("PYTHONPATH", build.tools.join("packages"))
-            // No traces in the source directory.
-            .env("PYTHONDONTWRITEBYTECODE", "1")
             .env_remove("VIRTUAL_ENV"),
     )
 }

@@ -8,7 +8,8 @@ pub struct Unavailable(pub String);
 /// Whether a program answers when it is asked for its version.
 pub fn check(program: &str) -> Result<(), Unavailable> {
     let mut words = program.split(' ');
-    let output = Command::new(words.next().unwrap_or_default()).args(words).arg("--version").stdin(Stdio::null()).output();
+    let output =
+        Command::new(words.next().unwrap_or_default()).args(words).arg("--version").stdin(Stdio::null()).output();
     match output {
         Ok(output) if output.status.success() => Ok(()),
         _ => Err(Unavailable(format!("{program} is not there"))),
