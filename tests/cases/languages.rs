@@ -2,7 +2,7 @@
 //! policies were built, these cases say so and pass; with `PGHEAL_REQUIRE_LANGUAGES=1` they fail.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
