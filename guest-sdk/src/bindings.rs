@@ -26,6 +26,7 @@ pub mod prioritizer {
         with: {
             "pgheal:policy/types@0.1.0": crate::bindings::strategy::pgheal::policy::types,
             "pgheal:policy/log@0.1.0": crate::bindings::strategy::pgheal::policy::log,
+            "pgheal:policy/settings@0.1.0": crate::bindings::strategy::pgheal::policy::settings,
         },
     });
 }

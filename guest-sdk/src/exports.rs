@@ -19,6 +19,10 @@ macro_rules! export_strategy {
                 $crate::on_entry();
                 <$strategy as $crate::Strategy>::name()
             }
+            fn settings() -> Vec<$crate::SettingDeclaration> {
+                $crate::on_entry();
+                <$strategy as $crate::Strategy>::settings()
+            }
             fn can_repair(issue: $crate::Issue) -> bool {
                 $crate::on_entry();
                 <$strategy as $crate::Strategy>::can_repair(&issue)
@@ -66,6 +70,10 @@ macro_rules! export_prioritizer {
             fn name() -> String {
                 $crate::on_entry();
                 <$prioritizer as $crate::Prioritizer>::name()
+            }
+            fn settings() -> Vec<$crate::SettingDeclaration> {
+                $crate::on_entry();
+                <$prioritizer as $crate::Prioritizer>::settings()
             }
             fn compute_priority(issue: $crate::Issue) -> f64 {
                 $crate::on_entry();

@@ -20,6 +20,11 @@ pub mod actions {
     pub const AS_IT_IS: BuildOptions = BuildOptions { m: None, ef_construction: None, lists: None };
 }
 
+/// The settings in force: the operator's, or else the declared defaults. Strategies find them in their context, too.
+pub mod settings {
+    pub use super::wit::settings::get;
+}
+
 /// SQL in the transaction of the current call.
 pub mod database {
     pub use super::wit::database::{Rows, Value, execute, query};

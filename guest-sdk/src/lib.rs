@@ -47,17 +47,20 @@ mod curve;
 mod exports;
 pub mod host;
 mod report;
+mod settings;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod tools;
 mod traits;
 
 pub use bindings::strategy::pgheal::policy::context::RepairContext;
+pub use bindings::strategy::pgheal::policy::settings::{SettingDeclaration, SettingKind};
 pub use bindings::strategy::pgheal::policy::types::*;
 pub use curve::{cost_at, smallest_sufficient};
 #[doc(hidden)]
 pub use exports::on_entry;
 pub use host::actions::AS_IT_IS;
 pub use report::{Report, detail};
+pub use settings::declare;
 pub use tools::{HostTools, IndexTools};
 pub use traits::{Prioritizer, Ranked, Strategy, index_of, setting};

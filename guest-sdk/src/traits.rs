@@ -1,5 +1,5 @@
 use crate::bindings::prioritizer;
-use crate::{Diagnosis, IndexName, Issue, RepairContext, RepairError, RepairResult};
+use crate::{Diagnosis, IndexName, Issue, RepairContext, RepairError, RepairResult, SettingDeclaration};
 
 pub use prioritizer::Ranked;
 
@@ -7,6 +7,11 @@ pub use prioritizer::Ranked;
 pub trait Strategy {
     /// Unique among the policies of a directory; appears in the history.
     fn name() -> String;
+
+    /// What the operator can set in `[policy.NAME.settings]`. The host checks the values before the policy serves.
+    fn settings() -> Vec<SettingDeclaration> {
+        Vec::new()
+    }
 
     /// Whether this strategy knows the kind of issue. Asked often: nothing is measured here.
     fn can_repair(issue: &Issue) -> bool;
@@ -34,6 +39,11 @@ pub trait Strategy {
 /// What is repaired first.
 pub trait Prioritizer {
     fn name() -> String;
+
+    /// What the operator can set in `[policy.NAME.settings]`. The host checks the values before the policy serves.
+    fn settings() -> Vec<SettingDeclaration> {
+        Vec::new()
+    }
 
     /// 0 (can wait for ever) to 100 (now).
     fn compute_priority(issue: &Issue) -> f64;
@@ -70,7 +80,7 @@ pub fn index_of(issue: &Issue) -> Result<&IndexName, RepairError> {
     issue.index.as_ref().ok_or(RepairError::UnsupportedIssue)
 }
 
-/// One of the operator's settings for this policy.
+/// One of this policy's settings in force.
 pub fn setting<'a>(context: &'a RepairContext, name: &str) -> Option<&'a str> {
     context.settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }

@@ -1,5 +1,7 @@
 // Builds an index anew that is invalid or answers badly, and takes the first build that is good enough.
 //
+// Granted in the configuration as `[policy.javascript_rebuild.grant]`: build-beside, compare, swap, discard.
+//
 // The functions that are exported here are the exports of the world `strategy` in wit/policy.wit, in camelCase; what
 // the host offers is imported from `pgheal:policy/...`. An `option` is a value or undefined, a `variant` is
 // `{ tag, val }`, a u64 is a BigInt. There is no clock, no randomness, no file and no network, and every call runs in
@@ -8,15 +10,12 @@
 import { buildBeside, compare, discard, swap } from 'pgheal:policy/actions@0.1.0';
 import { write as log } from 'pgheal:policy/log@0.1.0';
 import { health, pastDurationMs } from 'pgheal:policy/measure@0.1.0';
+import { get as settingInForce } from 'pgheal:policy/settings@0.1.0';
 
 const REPAIR_TYPE = 'index_rebuild';
 
 /// Builds of an hnsw graph, from sparse to dense: [m, ef_construction].
 const DENSER = [[16, 64], [24, 128], [32, 200], [48, 200]];
-/// Each is a whole build. The operator's setting `max_builds` replaces it.
-const MAX_BUILDS = 3;
-/// The house rule: an index larger than this is rebuilt by people. The operator's setting `max_size_gb` replaces it.
-const MAX_SIZE_GB = 50;
 /// Where no rebuild has been measured yet.
 const ESTIMATE_MS = 300_000n;
 
@@ -24,24 +23,45 @@ export function name() {
   return 'javascript_rebuild';
 }
 
+/// What an operator can write into `[policy.javascript_rebuild.settings]`; the host checks it against this.
+export function settings() {
+  return [
+    {
+      name: 'max_builds',
+      kind: { tag: 'integer', val: [0n, 4n] },
+      defaultValue: '3',
+      description: 'Builds of one repair, each denser.',
+    },
+    {
+      name: 'max_size_gb',
+      kind: { tag: 'number', val: [0, 100_000] },
+      defaultValue: '50',
+      description: 'The house rule: a larger index is rebuilt by people.',
+    },
+  ];
+}
+
 export function canRepair(issue) {
   return issue.index !== undefined && ['invalid-index', 'low-recall', 'blind-spots'].includes(issue.kind.tag);
 }
 
 export function propose(issue, context) {
-  const builds = buildsFor(issue, measured(issue), context);
-  return builds.length === 0
-    ? 'nothing: there is no denser graph to build'
-    : `build anew ${describe(builds[0])} beside the old index, swap if it measures better`;
+  const before = measured(issue);
+  const refusal = houseRule(before, context);
+  if (refusal !== undefined) return `nothing: ${refusal}`;
+  const builds = buildsFor(issue, before);
+  if (builds.length === 0) return 'nothing: there is no denser graph to build';
+  return `build anew ${describe(builds[0])} beside the old index, swap if it measures better`;
 }
 
 export function repair(issue, context) {
   return answering(() => {
     if (!canRepair(issue)) throw { tag: 'unsupported-issue' };
     const before = measured(issue);
-    checkHouseRules(before, context);
+    const refusal = houseRule(before, context);
+    if (refusal !== undefined) throw { tag: 'cannot-improve', val: refusal };
     const tried = [];
-    for (const options of buildsFor(issue, before, context)) {
+    for (const options of buildsFor(issue, before)) {
       const candidate = buildBeside(issue.index, options);
       const comparison = compare(candidate);
       const missing = whatIsMissing(issue, comparison, context);
@@ -78,19 +98,17 @@ export function estimatedDuration(_issue) {
   return pastDurationMs(REPAIR_TYPE) ?? ESTIMATE_MS;
 }
 
-function checkHouseRules(before, context) {
-  const limitGb = setting(context, 'max_size_gb', MAX_SIZE_GB);
+/// Why this index is left alone; undefined where it is not.
+function houseRule(before, context) {
+  const limitGb = Number(settingInForce('max_size_gb'));
   const sizeGb = Number(before?.sizeBytes ?? 0) / 1e9;
-  if (sizeGb > limitGb) {
-    throw { tag: 'cannot-improve', val: `it has ${sizeGb.toFixed(1)} GB; above ${limitGb} GB people rebuild` };
-  }
-  if (context.rebuildRefused !== undefined) {
-    throw { tag: 'cannot-improve', val: `it cannot be built beside: ${context.rebuildRefused}` };
-  }
+  if (sizeGb > limitGb) return `it has ${sizeGb.toPrecision(2)} GB, and above ${limitGb} GB people rebuild`;
+  if (context.rebuildRefused !== undefined) return `it cannot be built beside: ${context.rebuildRefused}`;
+  return undefined;
 }
 
 /// What to build, in this order. An invalid index, and one with lists, is built as it was meant to be.
-function buildsFor(issue, before, context) {
+function buildsFor(issue, before) {
   const asItIs = { m: undefined, efConstruction: undefined, lists: undefined };
   let builds = [asItIs];
   if (issue.index.method === 'hnsw' && before?.m !== undefined) {
@@ -98,7 +116,7 @@ function buildsFor(issue, before, context) {
       .map(([m, efConstruction]) => ({ ...asItIs, m, efConstruction: Math.max(efConstruction, before.efConstruction ?? 0) }));
     builds = issue.kind.tag === 'invalid-index' ? [asItIs, ...denser] : denser;
   }
-  return builds.slice(0, setting(context, 'max_builds', MAX_BUILDS));
+  return builds.slice(0, Number(settingInForce('max_builds')));
 }
 
 /// The gate says that a build is no worse. It is taken where it also reaches the targets.
@@ -123,13 +141,6 @@ function measured(issue) {
     if (issue.kind.tag === 'invalid-index') return undefined;
     throw error;
   }
-}
-
-function setting(context, name, otherwise) {
-  const found = context.settings.find(([key]) => key === name);
-  const value = found === undefined ? otherwise : Number(found[1]);
-  if (!(value >= 0)) throw { tag: 'host', val: `the setting ${name} is no number: ${found[1]}` };
-  return value;
 }
 
 function describe({ m, efConstruction }) {

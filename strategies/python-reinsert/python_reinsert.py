@@ -1,5 +1,7 @@
 """Re-inserts the rows that no search finds, and vacuums, round by round while that helps.
 
+Granted in the configuration as `[policy.python_reinsert.grant]`: reinsert-rows, vacuum.
+
 The class `WitWorld` has the exports of the world `strategy` in wit/policy.wit, in snake_case; what the host offers is
 imported from `wit_world.imports`. An `option` is a value or None, a case of a `variant` is a class of its own
 (`IssueKind_BlindSpots`), and the error of a `result` is raised as `Err(...)`. There is no clock, no randomness, no
@@ -9,12 +11,13 @@ result's details.
 
 import functools
 import traceback
-from typing import Optional
+from typing import List, Optional
 
 from componentize_py_types import Err
-from wit_world.imports import actions, log, measure
+from wit_world.imports import actions, log, measure, settings
 from wit_world.imports.context import RepairContext
 from wit_world.imports.log import Level
+from wit_world.imports.settings import SettingDeclaration, SettingKind_Integer
 from wit_world.imports.types import (
     AccessMethod,
     Detail,
@@ -33,8 +36,6 @@ from wit_world.imports.types import (
 
 REPAIR_TYPE = "orphan_reconnection"
 ROWS_PER_ROUND = 20_000
-# The operator's setting `max_rounds` replaces it.
-MAX_ROUNDS = 10
 # Rounds in a row that gained nothing end it. One proves nothing: vacuum relinks the neighbours of what it removes,
 # sometimes badly.
 MAX_IDLE_ROUNDS = 3
@@ -43,7 +44,8 @@ ESTIMATE_MS = 60_000
 
 
 def told(export):
-    """Writes an exception to the log, which is where its words can be read: there is no standard error."""
+    """Writes an exception to the log, which is where its words can be read: there is no standard error. Where it was
+    raised is told by line; the lines themselves lie in files, and there are none."""
 
     @functools.wraps(export)
     def wrapper(*arguments):
@@ -51,8 +53,9 @@ def told(export):
             return export(*arguments)
         except Err:
             raise
-        except Exception:
-            log.write(Level.ERROR, traceback.format_exc())
+        except Exception as error:
+            lines = [f"{frame.f_code.co_name}:{line}" for frame, line in traceback.walk_tb(error.__traceback__)]
+            log.write(Level.ERROR, f"{error!r} in {', '.join(lines)}")
             raise
 
     return wrapper
@@ -62,6 +65,12 @@ class WitWorld:
     @told
     def name(self) -> str:
         return "python_reinsert"
+
+    @told
+    def settings(self) -> List[SettingDeclaration]:
+        """What an operator can write into `[policy.python_reinsert.settings]`; the host checks it against this."""
+        rounds = SettingKind_Integer((1, 100))
+        return [SettingDeclaration("max_rounds", rounds, "10", "More rounds than this are not tried.")]
 
     @told
     def can_repair(self, issue: Issue) -> bool:
@@ -112,7 +121,7 @@ def reconnect(issue: Issue, context: RepairContext) -> RepairResult:
     """A row that no search finds gets a new element with fresh edges, and becomes a way into its region for others.
     Hence the rounds: each is measured, and they end when the targets are reached or nothing is gained any more."""
     index = issue.index
-    max_rounds = setting(context, "max_rounds", MAX_ROUNDS)
+    max_rounds = int(settings.get("max_rounds"))
     before = health = measure.health(index)
     best, idle, rounds, rows = health.unfindable, 0, 0, 0
     while (missing := shortfall(health, context.recall_target, context.max_blind_share)) is not None:
@@ -157,16 +166,6 @@ def shortfall(health: IndexHealth, recall_target: float, max_blind_share: float)
         f"recall {health.recall:.4f}, {health.blind_share:.2%} of the queries are blind, "
         f"{unfindable_share:.2%} of the rows are not found"
     )
-
-
-def setting(context: RepairContext, name: str, otherwise: int) -> int:
-    text = dict(context.settings).get(name)
-    if text is None:
-        return otherwise
-    try:
-        return int(text)
-    except ValueError:
-        raise Err(RepairError_Host(f"the setting {name} is no number: {text}")) from None
 
 
 def as_repair_error(error):

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::support::{SICK_OPTIONS, World, fill_table, grouped_rows, indexes_of};
 
-const REBUILD_ONLY: &str = "[policies.settings.index_rebalance]\nsurgical_max_share = \"0\"\n";
+const REBUILD_ONLY: &str = "[policy.index_rebalance.settings]\nsurgical_max_share = \"0\"\n";
 
 /// All that a person can give an index: a name that needs quoting in a schema that does, an expression with a
 /// statistics target, a predicate, options, a tablespace, a comment.

@@ -57,8 +57,15 @@ impl Drop for Scratch {
     }
 }
 
+/// The misbehaving ones may do everything that can be granted: the limits hold nevertheless.
+fn granted(limits: &Limits) -> PolicyConfigs {
+    let grant = Grant { sql_role: Some("guest".to_owned()), ..Grant::everything() };
+    let options = PolicyOptions { grant, ..PolicyOptions::shipped("misbehaving", limits) };
+    PolicyConfigs { limits: limits.clone(), by_name: [("misbehaving".to_owned(), options)].into() }
+}
+
 async fn load(dir: &Scratch, limits: &Limits) -> (Policies, Vec<LoadFailure>) {
-    Policies::load_dir(&dir.0, limits, None).await.expect("the directory can be read")
+    Policies::load(&dir.0, granted(limits), None).await.expect("the directory can be read")
 }
 
 #[tokio::test]
@@ -67,7 +74,8 @@ async fn the_shipped_policies_load_and_work() {
     let (policies, failures) = load(&dir, &Limits::default()).await;
     assert_eq!(failures, []);
     let names: Vec<String> = policies.strategies().into_iter().map(|info| info.name).collect();
-    assert_eq!(names, ["index_rebalance", "parameter_tuning"]);
+    // The cheap one is asked first.
+    assert_eq!(names, ["parameter_tuning", "index_rebalance"]);
     assert_eq!(policies.prioritizers()[0].name, "prioritizer_default");
 
     let issue = issue("low recall");
@@ -109,6 +117,64 @@ async fn the_default_prioritizer_ranks() {
     assert_eq!(policies.prioritize(&[]).await, Ok(Vec::new()));
 }
 
+/// Grants are checked with each call, whatever a component imports.
+#[tokio::test]
+async fn what_is_not_granted_is_denied_by_name() {
+    let dir = Scratch::with("grants", &["misbehaving.wasm", "index_rebalance.wasm"]);
+    let query = issue("query");
+    let sql = async |policies: Policies| {
+        let issue = &query;
+        policies.propose("misbehaving", issue, &context(issue), Played::new()).await.expect("answers")
+    };
+    let (policies, _) = Policies::load_dir(&dir.0, &tight(), None).await.expect("the directory can be read");
+    let answer = sql(policies).await;
+    assert!(answer.contains("not granted: SQL to misbehaving (see [policy.misbehaving.grant] sql_role)"), "{answer}");
+
+    let rebalance = async |grant: Grant| {
+        let options = PolicyOptions { grant, ..PolicyOptions::shipped("index_rebalance", &tight()) };
+        let configs = PolicyConfigs { limits: tight(), by_name: [("index_rebalance".to_owned(), options)].into() };
+        let (policies, failures) = Policies::load(&dir.0, configs, None).await.expect("the directory can be read");
+        assert_eq!(failures, []);
+        let issue = played::issue("low recall");
+        policies.repair("index_rebalance", &issue, &context(&issue), Played::new()).await.expect("answers")
+    };
+    let failed = |answer: Result<RepairResult, RepairFailure>| answer.expect_err("denied").to_string();
+    let found = failed(rebalance(Grant::default()).await);
+    assert!(found.contains("actions.build-beside to index_rebalance"), "{found}");
+    let elsewhere = Grant { schemas: ["elsewhere".to_owned()].into(), ..Grant::everything() };
+    let found = failed(rebalance(elsewhere).await);
+    assert!(found.contains("indexes of schema public to index_rebalance"), "{found}");
+}
+
+/// What the operator sets is checked against what the component declares, before it serves.
+#[tokio::test]
+async fn settings_are_typed() {
+    let dir = Scratch::with("settings", &["index_rebalance.wasm"]);
+    let load = async |settings: &[(&str, &str)], digests: Vec<String>| {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let options = PolicyOptions { settings, digests, ..PolicyOptions::shipped("index_rebalance", &tight()) };
+        let configs = PolicyConfigs { limits: tight(), by_name: [("index_rebalance".to_owned(), options)].into() };
+        Policies::load(&dir.0, configs, None).await.expect("the directory can be read")
+    };
+    let refused = async |settings: &[(&str, &str)], digests: Vec<String>, expected: &str| {
+        let (policies, failures) = load(settings, digests).await;
+        assert_eq!(policies.strategies(), []);
+        assert_eq!(failures[0].step, LoadStep::Configure);
+        assert!(failures[0].reason.contains(expected), "{}", failures[0]);
+    };
+    let (policies, failures) = load(&[("surgical_max_share", "0.5")], Vec::new()).await;
+    assert_eq!(failures, []);
+    let info = &policies.strategies()[0];
+    assert!(info.settings.iter().any(|setting| setting.name == "max_builds"), "{:?}", info.settings);
+    assert!(info.shape.imports.contains(&"actions.swap".to_owned()), "{:?}", info.shape);
+    let pinned = vec![info.digest.to_uppercase()];
+    assert_eq!(load(&[], pinned).await.1, []);
+
+    refused(&[("surgical_max_share", "2")], Vec::new(), "a number from 0 to 1").await;
+    refused(&[("surgical_max_shore", "0.5")], Vec::new(), "it has surgical_max_share, max_builds, max_m").await;
+    refused(&[], vec!["00".repeat(32)], "pins it to 0000").await;
+}
+
 #[tokio::test]
 async fn every_violation_of_a_limit_has_its_name() {
     let dir = Scratch::with("limits", &["misbehaving.wasm"]);
@@ -144,6 +210,10 @@ async fn every_violation_of_a_limit_has_its_name() {
     assert_eq!(propose("host-calls").await, Err(CallError::TooManyHostCalls(limits.host_calls)));
     assert_eq!(propose("logs").await, Ok("logged".into()));
     assert_eq!(propose("big").await, Err(CallError::TooMuchData(limits.bytes_to_host)));
+    assert_eq!(propose("panic-long").await, Err(CallError::TooMuchData(limits.bytes_to_host)));
+    assert_eq!(propose("stubborn").await, Err(CallError::TooManyHostCalls(limits.host_calls)));
+    let not_utf8 = propose("not-utf8").await;
+    assert!(matches!(&not_utf8, Err(CallError::InvalidResult(reason)) if reason.contains("utf")), "{not_utf8:?}");
     assert!(propose("other-index").await.expect("answers").contains("Denied"));
     assert_eq!(propose("query").await, Ok("1 rows, [Value::Int64(7)]".into()));
 
@@ -246,6 +316,8 @@ async fn nonsense_of_a_prioritizer_is_refused() {
         let answer = rank(id).await;
         assert!(matches!(answer, Err(CallError::InvalidResult(_))), "{id}: {answer:?}");
     }
+    assert!(matches!(rank("billion").await, Err(CallError::Memory { .. })));
+    assert!(matches!(rank("many").await, Err(CallError::InvalidResult(_) | CallError::TooMuchData(_))));
     let ranked = rank("fine").await.expect("every position once");
     assert!(ranked.iter().all(|item| item.reason.len() <= 500));
 }
@@ -275,7 +347,7 @@ async fn a_file_that_cannot_serve_is_told_why_and_harms_no_other() {
         assert_eq!(failure.step, step, "{failure}");
         assert!(failure.reason.contains(part), "{failure}");
     };
-    check("asks_too_much.wasm", LoadStep::Link, "pgheal:policy/database@0.1.0, which is not granted to a prioritizer");
+    check("asks_too_much.wasm", LoadStep::Link, "it imports database.execute, which is not granted to a prioritizer");
     check("stuck_at_load.wasm", LoadStep::Describe, "out of time");
     check("core.wasm", LoadStep::Read, "core WebAssembly module");
     check("cut.wasm", LoadStep::Compile, "");

@@ -15,8 +15,8 @@ use super::support::{
 
 /// Only a rebuild is tried, and the old index goes as soon as the repair is settled, so that its drop is reached.
 const DROP_AT_ONCE: &str =
-    "[repair]\nrollback_window_hours = 0\n[policies.settings.index_rebalance]\nsurgical_max_share = \"0\"\n";
-const KEEP_A_DAY: &str = "[policies.settings.index_rebalance]\nsurgical_max_share = \"0\"\n";
+    "[repair]\nrollback_window_hours = 0\n[policy.index_rebalance.settings]\nsurgical_max_share = \"0\"\n";
+const KEEP_A_DAY: &str = "[policy.index_rebalance.settings]\nsurgical_max_share = \"0\"\n";
 
 #[tokio::test]
 async fn killed_before_and_after_the_build() -> Result<()> {

@@ -9,7 +9,7 @@ use super::support::{
     one_is_left, workspace,
 };
 
-const REBUILD_ONLY: &str = "[policies.settings.index_rebalance]\nsurgical_max_share = \"0\"\n";
+const REBUILD_ONLY: &str = "[policy.index_rebalance.settings]\nsurgical_max_share = \"0\"\n";
 
 /// All rows as one number, whatever their order and place.
 const CHECKSUM: &str = "SELECT sum(hashtextextended(d::text, 0)) FROM docs AS d";
@@ -25,8 +25,7 @@ async fn blind_spots_are_healed_without_a_rebuild() -> Result<()> {
     let (rows, file) = (world.text(CHECKSUM).await?, indexes_of(&world, "docs").await?[0].file);
     // Builds draw lots: in some, so many rows are lost that a rebuild would be cheaper, or a few queries stay blind though
     // every row is found. This is about what re-insertion does, so that it is given room.
-    let config =
-        "[measure]\nmax_blind_share = 0.02\n[policies.settings.index_rebalance]\nsurgical_max_share = \"0.5\"\n";
+    let config = "[measure]\nmax_blind_share = 0.02\n[policy.index_rebalance.settings]\nsurgical_max_share = \"0.5\"\n";
     let before = index(&world.pgheal_configured("check", config, &["--json"]).await?, 1)?;
     assert!(kinds(&before).contains(&"blind_spots"), "{before:#}");
     assert!(before["proposals"].to_string().contains("re-insert"), "{:#}", before["proposals"]);
@@ -120,9 +119,8 @@ async fn the_parameter_is_set_for_the_database() -> Result<()> {
 async fn a_users_own_setting_is_not_overwritten() -> Result<()> {
     let world = tuned_world("heal_own_setting").await?;
     world.sql("ALTER DATABASE heal_own_setting SET hnsw.ef_search = 30").await?;
-    let config = format!(
-        "{AMBITIOUS}[policies]\norder = [\"parameter_tuning\"]\n[policies.settings.index_rebalance]\nsurgical_max_share = \"0\"\nmax_builds = \"0\"\n"
-    );
+    let config =
+        format!("{AMBITIOUS}[policy.index_rebalance.settings]\nsurgical_max_share = \"0\"\nmax_builds = \"0\"\n");
     let run = world.pgheal_configured("heal", &config, &["--once", "--json"]).await?;
     assert!(matches!(run.code, Some(1 | 3)) && !run.stderr.contains("panicked"), "{run:#?}");
     assert_eq!(world.text(SETTINGS).await?.trim(), "hnsw.ef_search=30");
@@ -139,7 +137,7 @@ async fn a_users_own_setting_is_not_overwritten() -> Result<()> {
 async fn a_parameter_that_does_not_hold_is_taken_back() -> Result<()> {
     let world = tuned_world("heal_taken_back").await?;
     world.sql("ALTER ROLE postgres IN DATABASE heal_taken_back SET hnsw.ef_search = 35").await?;
-    let config = format!("{AMBITIOUS}[policies.settings.index_rebalance]\nmax_builds = \"0\"\n");
+    let config = format!("{AMBITIOUS}[policy.index_rebalance.settings]\nmax_builds = \"0\"\n");
     let run = world.pgheal_configured("heal", &config, &["--once", "--json"]).await?;
     assert!(matches!(run.code, Some(1 | 3)) && !run.stderr.contains("panicked"), "{run:#?}");
     assert_eq!(world.text(SETTINGS).await?.trim(), "postgres hnsw.ef_search=35");

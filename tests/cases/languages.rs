@@ -19,6 +19,14 @@ use super::support::{
 const EXAMPLES: [&str; 2] = ["javascript_rebuild", "python_reinsert"];
 const MISBEHAVING: [&str; 2] = ["javascript_misbehaving", "python_misbehaving"];
 
+/// A policy that does not come with pgheal may do nothing unless it is granted.
+const GRANTS: &str = r#"
+[policy.javascript_rebuild.grant]
+actions = ["build-beside", "compare", "swap", "discard"]
+[policy.python_reinsert.grant]
+actions = ["reinsert-rows", "vacuum"]
+"#;
+
 /// All rows as one number, whatever their order and place.
 const CHECKSUM: &str = "SELECT sum(hashtextextended(d::text, 0)) FROM docs AS d";
 
@@ -56,9 +64,11 @@ impl Directory {
         Ok(policies)
     }
 
-    /// A configuration whose policies are these alone.
-    fn config(&self, more: &str) -> String {
-        format!("[policies]\ndirectory = \"{}\"\n{more}", self.path.display())
+    /// A command with these policies alone, granted what they need.
+    async fn run(&self, world: &World, command: &str, config: &str, options: &[&str]) -> Result<Run> {
+        let path = self.path.display().to_string();
+        let options = [&["--json", "--policies", &path], options].concat();
+        world.pgheal_configured(command, &format!("{GRANTS}{config}"), &options).await
     }
 }
 
@@ -96,18 +106,17 @@ async fn a_strategy_in_javascript_rebuilds_a_sick_index() -> Result<()> {
         )
         .await?;
     let before = indexes_of(&world, "docs").await?[0].clone();
-    let config = policies.config("");
-    let sick = world.pgheal_configured("check", &config, &["--json"]).await?;
+    let sick = policies.run(&world, "check", "", &[]).await?;
     sick.expect(1);
     assert!(sick.stdout.contains("build anew with m = 16, ef_construction = 64"), "{}", sick.stdout);
 
-    let healed = world.pgheal_configured("heal", &config, &["--once", "--json"]).await?;
+    let healed = policies.run(&world, "heal", "", &["--once"]).await?;
     let repair = healed_by(&world, &healed, "javascript_rebuild").await?;
     assert_eq!(repair["result"]["repair_type"], "index_rebuild");
     let found = indexes_of(&world, "docs").await?;
     one_is_left(&found, &before);
     assert!(found.iter().any(|index| index.kept && index.file == before.file), "the old index is not kept: {found:#?}");
-    healthy(&world, &config).await
+    healthy(&policies.run(&world, "check", "", &[]).await?)
 }
 
 /// An invalid index cannot be measured before, and is in nobody's way to be built anew.
@@ -124,12 +133,11 @@ async fn a_strategy_in_javascript_rebuilds_an_invalid_index_under_the_house_rule
              UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'docs_idx'::regclass",
         )
         .await?;
-    let before = indexes_of(&world, "docs").await?;
-    let strict = policies.config("[policies.settings.javascript_rebuild]\nmax_size_gb = \"0.000001\"\n");
-    let refused = world.pgheal_configured("heal", &strict, &["--once", "--json"]).await?;
-    assert!(refused.stdout.contains("people rebuild") || indexes_of(&world, "docs").await? == before, "{refused:#?}");
+    let strict = "[policy.javascript_rebuild.settings]\nmax_size_gb = 0.000001\n";
+    let refused = policies.run(&world, "check", strict, &[]).await?;
+    assert!(refused.stdout.contains("people rebuild"), "{refused:#?}");
 
-    let healed = world.pgheal_configured("heal", &policies.config(""), &["--once", "--json"]).await?;
+    let healed = policies.run(&world, "heal", "", &["--once"]).await?;
     healed_by(&world, &healed, "javascript_rebuild").await?;
     let valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'docs_idx'::regclass";
     assert_eq!(world.text(valid).await?, "t");
@@ -148,17 +156,17 @@ async fn a_strategy_in_python_reinserts_what_no_search_finds() -> Result<()> {
         .await?;
     let (rows, file) = (world.text(CHECKSUM).await?, indexes_of(&world, "docs").await?[0].file.clone());
     // Builds draw lots; this is about what re-insertion does, so that it is given room.
-    let config = policies.config("[measure]\nmax_blind_share = 0.02\n");
-    let sick = world.pgheal_configured("check", &config, &["--json"]).await?;
+    let config = "[measure]\nmax_blind_share = 0.02\n";
+    let sick = policies.run(&world, "check", config, &[]).await?;
     sick.expect(1);
     assert!(sick.stdout.contains("rows that a search cannot find, and vacuum"), "{}", sick.stdout);
 
-    let healed = world.pgheal_configured("heal", &config, &["--once", "--json"]).await?;
+    let healed = policies.run(&world, "heal", config, &["--once"]).await?;
     let repair = healed_by(&world, &healed, "python_reinsert").await?;
     assert_eq!(repair["result"]["repair_type"], "orphan_reconnection");
     assert_eq!(world.text(CHECKSUM).await?, rows, "the rows have changed");
     assert_eq!(indexes_of(&world, "docs").await?[0].file, file, "it was rebuilt");
-    healthy(&world, &config).await
+    healthy(&policies.run(&world, "check", config, &[]).await?)
 }
 
 /// Each limit, in each language, by its own name; and nothing is poisoned by it.
@@ -326,8 +334,7 @@ async fn healed_by(world: &World, run: &Run, strategy: &str) -> Result<Value> {
 }
 
 /// The issue that the strategies repair is gone, in a measurement of its own.
-async fn healthy(world: &World, config: &str) -> Result<()> {
-    let after = world.pgheal_configured("check", config, &["--json"]).await?;
+fn healthy(after: &Run) -> Result<()> {
     assert!(!after.stderr.contains("panicked"), "{after:#?}");
     let index = after.index("docs_idx")?;
     let share = |value: &Value| value.as_f64().unwrap_or(f64::NAN);

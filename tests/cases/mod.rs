@@ -7,5 +7,6 @@ mod catalog;
 mod components;
 mod crash;
 mod healing;
+mod hostile;
 mod languages;
 mod under_load;

@@ -22,8 +22,7 @@ const SANE_LATENCY: Duration = Duration::from_secs(5);
 async fn a_rebuild_is_not_noticed() -> Result<()> {
     let rows = grouped_rows(6_000, 1);
     let world = world("load_rebuild", &rows, SICK_OPTIONS).await?;
-    let config =
-        "[repair]\nrollback_window_hours = 0\n[policies.settings.index_rebalance]\nsurgical_max_share = \"0\"\n";
+    let config = "[repair]\nrollback_window_hours = 0\n[policy.index_rebalance.settings]\nsurgical_max_share = \"0\"\n";
     let file = indexes_of(&world, "docs").await?[0].file;
     let result = heal_under_load(&world, config, rows.len(), grouped_rows(2_000, 77)).await?;
     assert!(detail(&result, "build").is_some() && detail(&result, "rows_reinserted").is_none(), "{result:#}");
@@ -37,7 +36,7 @@ async fn a_rebuild_is_not_noticed() -> Result<()> {
 async fn a_surgical_repair_is_not_noticed() -> Result<()> {
     let rows = blind_rows(11);
     let world = world("load_surgical", &rows, BLIND_OPTIONS).await?;
-    let config = "[policies.settings.index_rebalance]\nsurgical_max_share = \"1\"\n";
+    let config = "[policy.index_rebalance.settings]\nsurgical_max_share = \"1\"\n";
     let fresh = blind_rows(12)[..2_000].to_vec();
     let result = heal_under_load(&world, config, rows.len(), fresh).await?;
     let reinserted = detail(&result, "rows_reinserted").and_then(|rows| rows.parse::<u64>().ok());

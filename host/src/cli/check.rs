@@ -91,13 +91,13 @@ async fn propose(
     let host: Arc<dyn PolicyHost> = Arc::new(RefusingHost::new(Some(findings.measurement.health.clone())));
     let mut proposals = Vec::new();
     for diagnosis in &findings.diagnoses {
-        for name in strategies_in_order(policies, config) {
+        for name in strategies_in_order(policies) {
             let issue = &diagnosis.issue;
             let answer = async {
                 if !policies.can_repair(&name, issue).await? {
                     return Ok(None);
                 }
-                let context = repair_context(config, &name, diagnosis, &refused, true);
+                let context = repair_context(config, diagnosis, &refused, true);
                 policies.propose(&name, issue, &context, Arc::clone(&host)).await.map(Some)
             };
             match answer.await {

@@ -1,10 +1,9 @@
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
 
 use super::arguments::Common;
-use crate::components::{Limits, LoadFailure, Policies};
+use crate::components::{LoadFailure, Policies};
 use crate::config::Config;
 
 /// The configuration of a command: the file's, or the defaults.
@@ -21,10 +20,8 @@ pub(super) async fn load(option: Option<&Path>, config: &Config) -> anyhow::Resu
         Some(directory) => directory.to_owned(),
         None => beside_program()?,
     };
-    let mut limits = Limits::default();
-    limits.effect.guest_time = Duration::from_secs(config.healing.repair_timeout_secs);
     let cache = cache_directory();
-    Policies::load_dir(&directory, &limits, cache.as_deref())
+    Policies::load(&directory, config.policy_configs(), cache.as_deref())
         .await
         .with_context(|| format!("the policies in {}", directory.display()))
 }

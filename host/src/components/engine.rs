@@ -22,12 +22,12 @@ const TABLE_ELEMENTS: usize = 100_000;
 const KEEP_RESIDENT_BYTES: usize = 32 << 10;
 const BACKTRACE_FRAMES: usize = 20;
 
-/// The one engine of all policies, with its ticker. The ticker ends when the engine is gone.
-pub(super) fn start(limits: &Limits) -> Result<Engine> {
+/// The one engine of all policies, with its ticker. `memory_bytes` is the most that any policy's limit allows. The ticker ends when the engine is gone.
+pub(super) fn start(limits: &Limits, memory_bytes: usize) -> Result<Engine> {
     // Reserving 4 GiB a slot costs address space only; where that is limited (ulimit -v, strict containers),
     // small slots with bounds checks do as well.
-    let engine = Engine::new(&config(limits, FULL_RESERVATION_BYTES))
-        .or_else(|_| Engine::new(&config(limits, 0)))
+    let engine = Engine::new(&config(limits, memory_bytes, FULL_RESERVATION_BYTES))
+        .or_else(|_| Engine::new(&config(limits, memory_bytes, 0)))
         .map_err(anyhow::Error::from)
         .context("the WebAssembly engine cannot be started; is the address space limited (ulimit -v)?")?;
     let weak = engine.weak();
@@ -48,7 +48,7 @@ fn tick(engine: &EngineWeak) {
     }
 }
 
-fn config(limits: &Limits, reservation_bytes: u64) -> Config {
+fn config(limits: &Limits, memory_bytes: usize, reservation_bytes: u64) -> Config {
     let calls = limits.concurrent_calls;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls)
@@ -60,7 +60,7 @@ fn config(limits: &Limits, reservation_bytes: u64) -> Config {
         .max_memories_per_component(MEMORIES_PER_CALL)
         .max_tables_per_component(TABLES_PER_CALL)
         .table_elements(TABLE_ELEMENTS)
-        .max_memory_size(limits.memory_bytes)
+        .max_memory_size(memory_bytes)
         .max_unused_warm_slots(calls)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(KEEP_RESIDENT_BYTES)
@@ -71,7 +71,7 @@ fn config(limits: &Limits, reservation_bytes: u64) -> Config {
         .consume_fuel(true)
         .epoch_interruption(true)
         .wasm_backtrace_max_frames(NonZeroUsize::new(BACKTRACE_FRAMES))
-        .memory_reservation(reservation_bytes.max(limits.memory_bytes as u64))
+        .memory_reservation(reservation_bytes.max(memory_bytes as u64))
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }

@@ -34,6 +34,29 @@ pub enum CallError {
     Sandbox(String),
 }
 
+impl CallError {
+    /// The outcome's name in metrics, status and history.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            CallError::NoSuchPolicy(_) => "no such policy",
+            CallError::OutOfFuel(_) => "out of fuel",
+            CallError::CpuTime(_) => "cpu time",
+            CallError::WallTime(_) => "wall time",
+            CallError::Memory { .. } => "memory",
+            CallError::TooManyHostCalls(_) => "too many host calls",
+            CallError::TooMuchData(_) => "too much data",
+            CallError::Trap { .. } => "trap",
+            CallError::InvalidResult(_) => "invalid result",
+            CallError::Sandbox(_) => "sandbox",
+        }
+    }
+
+    /// Whether it is the policy's own doing.
+    pub fn is_the_policys(&self) -> bool {
+        !matches!(self, CallError::NoSuchPolicy(_) | CallError::Sandbox(_))
+    }
+}
+
 fn backtrace_text(backtrace: &[String]) -> String {
     if backtrace.is_empty() { String::new() } else { format!(" (in {})", backtrace.join(", called by ")) }
 }
@@ -56,6 +79,8 @@ pub enum LoadStep {
     Compile,
     Link,
     Describe,
+    /// The operator's settings and pins for it.
+    Configure,
     SelfCheck,
     Register,
 }
@@ -67,6 +92,7 @@ impl fmt::Display for LoadStep {
             LoadStep::Compile => "compile",
             LoadStep::Link => "link",
             LoadStep::Describe => "describe",
+            LoadStep::Configure => "configure",
             LoadStep::SelfCheck => "self-check",
             LoadStep::Register => "register",
         })

@@ -17,6 +17,8 @@ pub struct Limits {
     pub rows_to_guest: usize,
     /// Bytes of a query's result that the policy is handed.
     pub bytes_to_guest: usize,
+    /// One SQL statement of the policy; it is cancelled on the server.
+    pub sql_time: Duration,
     /// Log lines; further ones are dropped, with one line that says so.
     pub log_lines: u32,
     /// Bytes of log text, in the same way.
@@ -53,6 +55,7 @@ impl Default for Limits {
             bytes_to_host: 1 << 20,
             rows_to_guest: 100_000,
             bytes_to_guest: 4 << 20,
+            sql_time: Duration::from_secs(30),
             log_lines: 1_000,
             log_bytes: 256 << 10,
             component_bytes: 64 << 20,

@@ -3,23 +3,19 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
-use wasmtime::component::types::ComponentItem;
 
-use super::bindings::{prioritizer::PrioritizerPre, strategy::StrategyPre};
 use super::cache::CompileCache;
+use super::contract::Shape;
+use super::policy_core::PolicyCore;
 use super::sandbox::Sandbox;
+use super::setting::{self, SettingDeclaration};
 use super::{
     LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy, compiler, hex,
 };
 use crate::model::{AccessMethod, IndexName, Issue, IssueKind, Severity};
-
-const STRATEGY_IMPORTS: &[&str] = &["types", "log", "database", "measure", "actions", "context"];
-/// `context` has no functions; what the SDK builds names it anyhow.
-const PRIORITIZER_IMPORTS: &[&str] = &["types", "log", "context"];
-const PACKAGE: &str = "pgheal:policy/";
 
 pub(super) enum Loaded {
     Strategy(StrategyPolicy),
@@ -29,8 +25,8 @@ pub(super) enum Loaded {
 impl Loaded {
     pub(super) fn info(&self) -> &PolicyInfo {
         match self {
-            Loaded::Strategy(policy) => &policy.info,
-            Loaded::Prioritizer(policy) => &policy.info,
+            Loaded::Strategy(policy) => policy.info(),
+            Loaded::Prioritizer(policy) => policy.info(),
         }
     }
 }
@@ -73,7 +69,7 @@ async fn steps(
     path: &Path,
     at: &mut LoadFailure,
 ) -> Result<Loaded> {
-    let limit = sandbox.limits.component_bytes;
+    let limit = sandbox.configs.limits.component_bytes;
     let (dir, file) = (dir.to_owned(), path.to_owned());
     let bytes = tokio::task::spawn_blocking(move || read(&dir, &file, limit)).await??;
     let digest = hex(&Sha256::digest(&bytes));
@@ -83,34 +79,73 @@ async fn steps(
     let component = compile(sandbox, cache.cloned(), bytes, digest.clone()).await?;
 
     at.step = LoadStep::Link;
-    let kind = kind_of(sandbox, &component)?;
-    check_imports(sandbox, &component, kind)?;
-    let info = PolicyInfo { name: String::new(), kind, digest, path: path.to_owned() };
+    let shape = Shape::of(&sandbox.engine, &component)?;
+    let contract = sandbox.contracts.of(shape.contract);
+    shape.check_imports(contract)?;
     // Until the component has told its name, the log knows it by its file.
     let file_name: Arc<str> = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()).into();
+    let kind = shape.kind;
+    let core = PolicyCore {
+        digest: digest[..12].into(),
+        info: PolicyInfo {
+            name: String::new(),
+            kind,
+            digest,
+            path: path.to_owned(),
+            shape,
+            settings: Vec::new(),
+            order: 0,
+        },
+        name: file_name,
+        sandbox: sandbox.clone(),
+        limits: Arc::new(sandbox.configs.limits.clone()),
+        grant: Arc::default(),
+        settings: Arc::default(),
+    };
     match kind {
         PolicyKind::Strategy => {
-            let pre = StrategyPre::new(sandbox.strategies.instantiate_pre(&component)?)?;
-            let mut policy = StrategyPolicy { info, name: file_name, pre, sandbox: sandbox.clone() };
+            let mut policy = StrategyPolicy { core, guest: contract.strategy(&component)? };
             at.step = LoadStep::Describe;
-            policy.info.name = checked_name(policy.describe().await?)?;
-            policy.name = policy.info.name.as_str().into();
+            let described = policy.describe().await?;
+            configure(&mut policy.core, described, at)?;
             at.step = LoadStep::SelfCheck;
             policy.can_repair(&sample_issue()).await?;
             Ok(Loaded::Strategy(policy))
         }
         PolicyKind::Prioritizer => {
-            let pre = PrioritizerPre::new(sandbox.prioritizers.instantiate_pre(&component)?)?;
             let host = Arc::new(RefusingHost::default());
-            let mut policy = PrioritizerPolicy { info, name: file_name, pre, sandbox: sandbox.clone(), host };
+            let mut policy = PrioritizerPolicy { core, guest: contract.prioritizer(&component)?, host };
             at.step = LoadStep::Describe;
-            policy.info.name = checked_name(policy.describe().await?)?;
-            policy.name = policy.info.name.as_str().into();
+            let described = policy.describe().await?;
+            configure(&mut policy.core, described, at)?;
             at.step = LoadStep::SelfCheck;
             policy.compute_priority(&sample_issue()).await?;
             Ok(Loaded::Prioritizer(policy))
         }
     }
+}
+
+/// Now that the policy has told its name and settings, the operator's configuration of it holds.
+fn configure(
+    core: &mut PolicyCore,
+    (name, declared): (String, Vec<SettingDeclaration>),
+    at: &mut LoadFailure,
+) -> Result<()> {
+    let name = checked_name(name)?;
+    if let Some(complaint) = setting::complaint(&declared) {
+        bail!(complaint);
+    }
+    at.step = LoadStep::Configure;
+    let options = core.sandbox.configs.of(&name);
+    options.check_digest(&core.info.digest).map_err(Error::msg)?;
+    core.settings = Arc::new(options.settings_in_force(&declared).map_err(Error::msg)?);
+    core.name = name.as_str().into();
+    core.info.name = name;
+    core.info.settings = declared;
+    core.info.order = options.order;
+    core.limits = Arc::new(options.limits);
+    core.grant = Arc::new(options.grant);
+    Ok(())
 }
 
 /// Reads a component's file, and says what is wrong where it cannot be one.
@@ -167,40 +202,6 @@ async fn compile(
         Ok(component)
     })
     .await?
-}
-
-fn kind_of(sandbox: &Sandbox, component: &Component) -> Result<PolicyKind> {
-    let exports: Vec<String> =
-        component.component_type().exports(&sandbox.engine).map(|(name, _)| name.to_owned()).collect();
-    let has = |name: &str| exports.iter().any(|export| export == name);
-    match (has("repair"), has("prioritize")) {
-        (true, false) => Ok(PolicyKind::Strategy),
-        (false, true) => Ok(PolicyKind::Prioritizer),
-        (true, true) => bail!("it exports both repair and prioritize; a policy is one of both"),
-        (false, false) => bail!(
-            "it exports neither repair (a strategy) nor prioritize (a prioritizer) but {}",
-            if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
-        ),
-    }
-}
-
-fn check_imports(sandbox: &Sandbox, component: &Component, kind: PolicyKind) -> Result<()> {
-    let granted = match kind {
-        PolicyKind::Strategy => STRATEGY_IMPORTS,
-        PolicyKind::Prioritizer => PRIORITIZER_IMPORTS,
-    };
-    for (import, item) in component.component_type().imports(&sandbox.engine) {
-        // A name for a type of an interface brings no function along.
-        if matches!(item.ty, ComponentItem::Type(_)) {
-            continue;
-        }
-        let interface = import.strip_prefix(PACKAGE).map(|rest| rest.split('@').next().unwrap_or(rest));
-        ensure!(
-            interface.is_some_and(|interface| granted.contains(&interface)),
-            "it imports {import}, which is not granted to a {kind}"
-        );
-    }
-    Ok(())
 }
 
 fn checked_name(name: String) -> Result<String> {

@@ -1,30 +1,37 @@
 //! Policies: WebAssembly components that score issues and repair them, in a sandbox.
 //!
-//! `policy_host` is what a policy can ask for; `imports` hands those questions over, `conversions` translates the
-//! types, `sandbox` arms the limits of a call, `load` takes a file through compile, link and self-check, and
-//! `policies` is the set that serves.
+//! `policy_host` is what a policy can ask for, `grant` what it may; `contract` names the versions of `wit/`, and the
+//! module of each (`v0_1`) hands the questions over and translates the types; `sandbox` arms the limits of a call,
+//! `load` takes a file through compile, link, describe and self-check, and `policies` is the set that serves.
 
-mod bindings;
 mod cache;
 mod compiler;
-mod conversions;
+mod contract;
 mod engine;
 mod error;
-mod imports;
+mod grant;
 mod limits;
 mod load;
 mod meter;
+mod options;
 mod policies;
+mod policy_core;
 mod policy_host;
 mod prioritizer;
 mod refusing_host;
 mod repair_context;
 mod sandbox;
+mod setting;
 mod state;
 mod strategy;
+mod v0_1;
+
+pub use contract::{ContractVersion, Shape};
 
 pub use error::{CallError, LoadFailure, LoadStep};
+pub use grant::{ACTIONS, Grant, SCANS};
 pub use limits::{Budget, Limits};
+pub use options::{PolicyConfigs, PolicyOptions};
 pub use policies::{Policies, PolicyInfo, PolicyKind};
 pub use policy_host::{
     BuildOptions, Candidate, Comparison, HostError, PolicyHost, Reinsertion, SettingScope, SqlRows, SqlValue,
@@ -32,6 +39,7 @@ pub use policy_host::{
 pub use prioritizer::PrioritizerPolicy;
 pub use refusing_host::RefusingHost;
 pub use repair_context::{Ranked, RepairContext, RepairFailure};
+pub use setting::{SettingDeclaration, SettingKind};
 pub use strategy::StrategyPolicy;
 
 fn hex(bytes: &[u8]) -> String {

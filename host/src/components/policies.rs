@@ -3,17 +3,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Result;
+use serde::Serialize;
 
 use super::cache::CompileCache;
+use super::contract::Shape;
 use super::load::{Loaded, load_file, policy_files};
+use super::options::PolicyConfigs;
 use super::sandbox::Sandbox;
+use super::setting::SettingDeclaration;
 use super::{
     CallError, Limits, LoadFailure, LoadStep, PolicyHost, PrioritizerPolicy, Ranked, RepairContext, RepairFailure,
     StrategyPolicy,
 };
 use crate::model::{Diagnosis, Issue, RepairResult};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PolicyKind {
     Strategy,
     Prioritizer,
@@ -29,7 +34,7 @@ impl fmt::Display for PolicyKind {
 }
 
 /// What is known of a loaded policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PolicyInfo {
     /// As the component says.
     pub name: String,
@@ -37,6 +42,11 @@ pub struct PolicyInfo {
     /// SHA-256 of the component, in hex: the version.
     pub digest: String,
     pub path: PathBuf,
+    pub shape: Shape,
+    /// What the operator can set.
+    pub settings: Vec<SettingDeclaration>,
+    /// The place among its kind: ascending, equal ones by name.
+    pub order: i32,
 }
 
 /// All loaded policies. Calls run in the sandbox; any number of them at the same time.
@@ -52,17 +62,29 @@ struct Registry {
 }
 
 impl Policies {
-    /// Loads every `*.wasm` of a directory, in the order of the file names. A file that cannot be loaded is
-    /// reported and the others serve. With `cache_dir`, compiled components are kept there for the next start.
+    /// Loads with these limits and every policy's default configuration.
     ///
     /// # Errors
-    /// Where the directory cannot be read, the cache is not this user's own, or the sandbox cannot be started.
+    /// As [`Policies::load`].
     pub async fn load_dir(
         dir: &Path,
         limits: &Limits,
         cache_dir: Option<&Path>,
     ) -> Result<(Policies, Vec<LoadFailure>)> {
-        let sandbox = Sandbox::new(limits)?;
+        Policies::load(dir, PolicyConfigs { limits: limits.clone(), ..PolicyConfigs::default() }, cache_dir).await
+    }
+
+    /// Loads every `*.wasm` of a directory. A file that cannot be loaded is reported and the others serve. With
+    /// `cache_dir`, compiled components are kept there for the next start.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read, the cache is not this user's own, or the sandbox cannot be started.
+    pub async fn load(
+        dir: &Path,
+        configs: PolicyConfigs,
+        cache_dir: Option<&Path>,
+    ) -> Result<(Policies, Vec<LoadFailure>)> {
+        let sandbox = Sandbox::new(configs)?;
         let cache = match cache_dir {
             Some(dir) => Some(Arc::new(CompileCache::open(dir, &sandbox.engine)?)),
             None => None,
@@ -70,35 +92,38 @@ impl Policies {
         let mut registry = Registry::default();
         let mut failures = Vec::new();
         for path in policy_files(dir)? {
-            match load_file(&sandbox, cache.as_ref(), dir, &path).await.and_then(|loaded| registry.add(loaded)) {
-                Ok(()) => {}
-                Err(failure) => failures.push(failure),
+            let loaded = match load_file(&sandbox, cache.as_ref(), dir, &path).await {
+                Ok(loaded) if !sandbox.configs.of(&loaded.info().name).enabled => continue,
+                other => other,
+            };
+            if let Err(failure) = loaded.and_then(|loaded| registry.add(loaded)) {
+                failures.push(failure);
             }
         }
         Ok((Policies { registry: RwLock::new(Arc::new(registry)) }, failures))
     }
 
-    /// The strategies, in the order of their files.
+    /// The strategies, in their order.
     pub fn strategies(&self) -> Vec<PolicyInfo> {
-        self.registry().strategies.iter().map(|policy| policy.info.clone()).collect()
+        self.registry().strategies.iter().map(|policy| policy.info().clone()).collect()
     }
 
-    /// The prioritizers, in the order of their files; the first one ranks.
+    /// The prioritizers, in their order; the first one ranks.
     pub fn prioritizers(&self) -> Vec<PolicyInfo> {
-        self.registry().prioritizers.iter().map(|policy| policy.info.clone()).collect()
+        self.registry().prioritizers.iter().map(|policy| policy.info().clone()).collect()
     }
 
     /// A strategy in its present version, to keep for a whole repair.
     pub fn strategy(&self, name: &str) -> Result<Arc<StrategyPolicy>, CallError> {
         let registry = self.registry();
-        let found = registry.strategies.iter().find(|policy| policy.info.name == name);
+        let found = registry.strategies.iter().find(|policy| policy.info().name == name);
         found.cloned().ok_or_else(|| CallError::NoSuchPolicy(name.to_owned()))
     }
 
     /// The prioritizer of this name, or the first one.
     pub fn prioritizer(&self, name: Option<&str>) -> Result<Arc<PrioritizerPolicy>, CallError> {
         let registry = self.registry();
-        let found = registry.prioritizers.iter().find(|policy| name.is_none_or(|name| policy.info.name == name));
+        let found = registry.prioritizers.iter().find(|policy| name.is_none_or(|name| policy.info().name == name));
         found.cloned().ok_or_else(|| CallError::NoSuchPolicy(name.unwrap_or("(any prioritizer)").to_owned()))
     }
 
@@ -175,8 +200,8 @@ impl Registry {
         let mut known = self
             .strategies
             .iter()
-            .map(|policy| &policy.info)
-            .chain(self.prioritizers.iter().map(|policy| &policy.info));
+            .map(|policy| policy.info())
+            .chain(self.prioritizers.iter().map(|policy| policy.info()));
         if let Some(first) = known.find(|info| info.name == *name) {
             let info = loaded.info();
             return Err(LoadFailure {
@@ -186,9 +211,16 @@ impl Registry {
                 reason: format!("the name {name} is taken by {}", first.path.display()),
             });
         }
+        let place = |info: &PolicyInfo| (info.order, info.name.clone());
         match loaded {
-            Loaded::Strategy(policy) => self.strategies.push(Arc::new(policy)),
-            Loaded::Prioritizer(policy) => self.prioritizers.push(Arc::new(policy)),
+            Loaded::Strategy(policy) => {
+                self.strategies.push(Arc::new(policy));
+                self.strategies.sort_by_key(|policy| place(policy.info()));
+            }
+            Loaded::Prioritizer(policy) => {
+                self.prioritizers.push(Arc::new(policy));
+                self.prioritizers.sort_by_key(|policy| place(policy.info()));
+            }
         }
         Ok(())
     }

@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
-use super::bindings::prioritizer::{PrioritizerPre, Ranked as WitRanked};
-use super::conversions as to;
-use super::sandbox::Sandbox;
-use super::state::CallState;
+use super::contract::PrioritizerGuest;
+use super::policy_core::{PolicyCore, call};
+use super::setting::SettingDeclaration;
 use super::{CallError, PolicyInfo, Ranked, RefusingHost};
 use crate::model::{Diagnosis, Issue};
 
@@ -13,37 +12,21 @@ const REASON_BYTES: usize = 500;
 
 /// A loaded prioritizer. Whoever holds it keeps this version of it, whatever is loaded meanwhile.
 pub struct PrioritizerPolicy {
-    pub(super) info: PolicyInfo,
-    pub(super) name: Arc<str>,
-    pub(super) pre: PrioritizerPre<CallState>,
-    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) core: PolicyCore,
+    pub(super) guest: Arc<dyn PrioritizerGuest>,
     /// A prioritizer has nothing to ask of the host.
     pub(super) host: Arc<RefusingHost>,
 }
 
-macro_rules! call {
-    ($policy:ident, |$guest:ident, $store:ident| $call:expr) => {{
-        let budget = $policy.sandbox.limits.pure;
-        let mut call = $policy.sandbox.arm(&$policy.name, budget, $policy.host.clone(), None).await?;
-        let clock = call.clock();
-        let $store = &mut call.store;
-        let outcome = clock
-            .run(async {
-                let $guest = $policy.pre.instantiate_async(&mut *$store).await?;
-                $call.await
-            })
-            .await;
-        call.settle(outcome)
-    }};
-}
-
 impl PrioritizerPolicy {
     pub fn info(&self) -> &PolicyInfo {
-        &self.info
+        &self.core.info
     }
 
-    pub(super) async fn describe(&self) -> Result<String, CallError> {
-        call!(self, |guest, store| guest.call_name(&mut *store))
+    pub(super) async fn describe(&self) -> Result<(String, Vec<SettingDeclaration>), CallError> {
+        let name = call!(&self.core, pure, self.host.clone(), None, |store| self.guest.name(store))?;
+        let settings = call!(&self.core, pure, self.host.clone(), None, |store| self.guest.settings(store))?;
+        Ok((name, settings))
     }
 
     /// 0 to 100; what lies outside is clamped.
@@ -51,9 +34,8 @@ impl PrioritizerPolicy {
     /// # Errors
     /// `InvalidResult` where the priority is not a number.
     pub async fn compute_priority(&self, issue: &Issue) -> Result<f64, CallError> {
-        let wit = to::issue(issue);
         let priority: Result<f64, CallError> =
-            call!(self, |guest, store| guest.call_compute_priority(&mut *store, &wit));
+            call!(&self.core, pure, self.host.clone(), None, |store| self.guest.compute_priority(store, issue));
         bounded(priority?)
     }
 
@@ -62,11 +44,9 @@ impl PrioritizerPolicy {
     /// # Errors
     /// `InvalidResult` where a priority is not a number, or not every position appears exactly once.
     pub async fn prioritize(&self, diagnoses: &[Diagnosis]) -> Result<Vec<Ranked>, CallError> {
-        let wit: Vec<_> = diagnoses.iter().map(to::diagnosis).collect();
-        let answer: Result<Vec<WitRanked>, CallError> =
-            call!(self, |guest, store| guest.call_prioritize(&mut *store, &wit));
-        let ranked = answer?.into_iter().map(|item| (item.position, item.priority, item.reason)).collect();
-        agenda(ranked, diagnoses.len())
+        let ranked: Result<_, CallError> =
+            call!(&self.core, pure, self.host.clone(), None, |store| self.guest.prioritize(store, diagnoses));
+        agenda(ranked?, diagnoses.len())
     }
 }
 

@@ -16,7 +16,7 @@ pub struct RepairContext {
     pub reinsertion_refused: Option<String>,
     /// Why the index cannot be rebuilt beside the old one, where it cannot.
     pub rebuild_refused: Option<String>,
-    /// The operator's settings for the policy, by name.
+    /// The policy's settings in force, by name; filled in with the call.
     pub settings: Vec<(String, String)>,
 }
 

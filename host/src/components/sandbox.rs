@@ -3,26 +3,23 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
 
-use super::bindings::prioritizer::Prioritizer;
-use super::bindings::strategy::{Strategy, pgheal::policy::context};
+use super::contract::Contracts;
 use super::error::Violation;
 use super::limits::Budget;
 use super::meter::Meter;
+use super::options::PolicyConfigs;
+use super::policy_core::PolicyCore;
 use super::state::{CallState, LogBudget, MemoryBudget};
-use super::{CallError, Limits, PolicyHost, engine};
+use super::{CallError, PolicyHost, engine};
 use crate::model::IndexName;
 
-/// What all policies share: the engine, what they may import, and their limits.
+/// What all policies share: the engine, what they may import, and their configuration.
 pub(super) struct Sandbox {
     pub(super) engine: Engine,
-    pub(super) limits: Arc<Limits>,
-    /// What a strategy may import. No WASI: no clock, no files, no network, no randomness.
-    pub(super) strategies: Linker<CallState>,
-    /// A prioritizer thinks and writes to the log, no more.
-    pub(super) prioritizers: Linker<CallState>,
+    pub(super) contracts: Contracts,
+    pub(super) configs: PolicyConfigs,
     permits: Arc<Semaphore>,
 }
 
@@ -35,37 +32,32 @@ pub(super) struct Call {
 }
 
 impl Sandbox {
-    pub(super) fn new(limits: &Limits) -> Result<Arc<Self>> {
-        let engine = engine::start(limits)?;
-        let mut strategies = Linker::new(&engine);
-        Strategy::add_to_linker::<_, HasSelf<_>>(&mut strategies, |state| state)?;
-        let mut prioritizers = Linker::new(&engine);
-        Prioritizer::add_to_linker::<_, HasSelf<_>>(&mut prioritizers, |state| state)?;
-        context::add_to_linker::<_, HasSelf<_>>(&mut prioritizers, |state| state)?;
-        Ok(Arc::new(Sandbox {
-            engine,
-            limits: Arc::new(limits.clone()),
-            strategies,
-            prioritizers,
-            permits: Arc::new(Semaphore::new(limits.concurrent_calls as usize)),
-        }))
+    pub(super) fn new(configs: PolicyConfigs) -> Result<Arc<Self>> {
+        let engine = engine::start(&configs.limits, configs.memory_bytes())?;
+        let contracts = Contracts::new(&engine)?;
+        let permits = Arc::new(Semaphore::new(configs.limits.concurrent_calls as usize));
+        Ok(Arc::new(Sandbox { engine, contracts, configs, permits }))
     }
 
     /// Prepares a call; waits while too many run.
     pub(super) async fn arm(
         &self,
-        policy: &Arc<str>,
+        policy: &PolicyCore,
         budget: Budget,
         host: Arc<dyn PolicyHost>,
         index: Option<IndexName>,
     ) -> Result<Call, CallError> {
         let permit = self.permits.clone().acquire_owned().await.map_err(|e| CallError::Sandbox(e.to_string()))?;
         let meter = Arc::new(Meter::new());
-        let limits = self.limits.clone();
+        let limits = policy.limits.clone();
+        let bytes_to_host = limits.bytes_to_host;
         let state = CallState {
-            policy: policy.clone(),
+            policy: policy.name.clone(),
+            digest: policy.digest.clone(),
             host,
             index,
+            grant: policy.grant.clone(),
+            settings: policy.settings.clone(),
             meter: meter.clone(),
             host_calls: 0,
             log: LogBudget { lines: limits.log_lines, bytes: limits.log_bytes, last_error: None },
@@ -75,7 +67,7 @@ impl Sandbox {
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_fuel(budget.fuel).map_err(|e| CallError::Sandbox(e.to_string()))?;
-        store.set_hostcall_fuel(self.limits.bytes_to_host);
+        store.set_hostcall_fuel(bytes_to_host);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |context| {
             if context.data().meter.guest_time() > budget.guest_time {

@@ -1,19 +1,25 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
-use super::PolicyHost;
 use super::error::Violation;
 use super::limits::Limits;
 use super::meter::Meter;
+use super::{Grant, PolicyHost};
 use crate::model::IndexName;
 
 /// What one call of a policy holds on the host's side.
 pub(super) struct CallState {
     pub(super) policy: Arc<str>,
+    /// The first digits of the policy's digest.
+    pub(super) digest: Arc<str>,
     pub(super) host: Arc<dyn PolicyHost>,
     /// The index that the call is about; no other can be acted on.
     pub(super) index: Option<IndexName>,
+    pub(super) grant: Arc<Grant>,
+    /// The policy's settings in force.
+    pub(super) settings: Arc<BTreeMap<String, String>>,
     pub(super) meter: Arc<Meter>,
     pub(super) limits: Arc<Limits>,
     pub(super) host_calls: u32,

@@ -1,53 +1,41 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::bindings::strategy::StrategyPre;
-use super::conversions as to;
-use super::sandbox::Sandbox;
-use super::state::CallState;
-use super::{CallError, PolicyHost, PolicyInfo, RefusingHost, RepairContext, RepairFailure};
+use super::contract::StrategyGuest;
+use super::policy_core::{PolicyCore, call};
+use super::setting::SettingDeclaration;
+use super::{CallError, Grant, Limits, PolicyHost, PolicyInfo, RefusingHost, RepairContext, RepairFailure};
 use crate::model::{Issue, RepairResult};
 
 /// A loaded strategy. Whoever holds it keeps this version of it, whatever is loaded meanwhile.
 pub struct StrategyPolicy {
-    pub(super) info: PolicyInfo,
-    pub(super) name: Arc<str>,
-    pub(super) pre: StrategyPre<CallState>,
-    pub(super) sandbox: Arc<Sandbox>,
-}
-
-/// One call in a fresh instance, with the kind of budget that it gets.
-macro_rules! call {
-    ($policy:ident, $budget:ident, $host:expr, $issue:expr, |$guest:ident, $store:ident| $call:expr) => {{
-        let issue: Option<&Issue> = $issue;
-        let index = issue.and_then(|issue| issue.index.clone());
-        let budget = $policy.sandbox.limits.$budget;
-        let mut call = $policy.sandbox.arm(&$policy.name, budget, $host, index).await?;
-        let clock = call.clock();
-        let $store = &mut call.store;
-        let outcome = clock
-            .run(async {
-                let $guest = $policy.pre.instantiate_async(&mut *$store).await?;
-                $call.await
-            })
-            .await;
-        call.settle(outcome)
-    }};
+    pub(super) core: PolicyCore,
+    pub(super) guest: Arc<dyn StrategyGuest>,
 }
 
 impl StrategyPolicy {
     pub fn info(&self) -> &PolicyInfo {
-        &self.info
+        &self.core.info
     }
 
-    pub(super) async fn describe(&self) -> Result<String, CallError> {
-        call!(self, pure, nobody(), None, |guest, store| guest.call_name(&mut *store))
+    pub fn limits(&self) -> &Limits {
+        &self.core.limits
+    }
+
+    /// What it may do through the host.
+    pub fn grant(&self) -> &Grant {
+        &self.core.grant
+    }
+
+    pub(super) async fn describe(&self) -> Result<(String, Vec<SettingDeclaration>), CallError> {
+        let name = call!(&self.core, pure, nobody(), None, |store| self.guest.name(store))?;
+        let settings = call!(&self.core, pure, nobody(), None, |store| self.guest.settings(store))?;
+        Ok((name, settings))
     }
 
     /// Whether the strategy knows this kind of issue; it cannot look at anything for that.
     pub async fn can_repair(&self, issue: &Issue) -> Result<bool, CallError> {
-        let wit = to::issue(issue);
-        call!(self, pure, nobody(), Some(issue), |guest, store| guest.call_can_repair(&mut *store, &wit))
+        call!(&self.core, pure, nobody(), Some(issue), |store| self.guest.can_repair(store, issue))
     }
 
     /// What the strategy would do and expects of it.
@@ -57,8 +45,8 @@ impl StrategyPolicy {
         context: &RepairContext,
         host: Arc<dyn PolicyHost>,
     ) -> Result<String, CallError> {
-        let (wit, context) = (to::issue(issue), to::repair_context(context));
-        call!(self, effect, host, Some(issue), |guest, store| guest.call_propose(&mut *store, &wit, &context))
+        let context = self.with_settings(context);
+        call!(&self.core, effect, host, Some(issue), |store| self.guest.propose(store, issue, &context))
     }
 
     /// Repairs through the host. Where the strategy leaves the duration open, it is filled in.
@@ -69,12 +57,12 @@ impl StrategyPolicy {
         host: Arc<dyn PolicyHost>,
     ) -> Result<Result<RepairResult, RepairFailure>, CallError> {
         let began = Instant::now();
-        let (wit, context) = (to::issue(issue), to::repair_context(context));
+        let context = self.with_settings(context);
         let answer: Result<_, CallError> =
-            call!(self, effect, host, Some(issue), |guest, store| guest.call_repair(&mut *store, &wit, &context));
+            call!(&self.core, effect, host, Some(issue), |store| self.guest.repair(store, issue, &context));
         let mut result = match answer? {
-            Ok(result) => to::repair_result_from_guest(result),
-            Err(error) => return Ok(Err(to::repair_failure(error))),
+            Ok(result) => result,
+            Err(failure) => return Ok(Err(failure)),
         };
         if result.repair_type.is_empty() {
             return Err(CallError::InvalidResult("the repair type is empty".to_owned()));
@@ -92,8 +80,7 @@ impl StrategyPolicy {
         result: &RepairResult,
         host: Arc<dyn PolicyHost>,
     ) -> Result<bool, CallError> {
-        let (wit, result) = (to::issue(issue), to::repair_result(result));
-        call!(self, effect, host, Some(issue), |guest, store| guest.call_validate(&mut *store, &wit, &result))
+        call!(&self.core, effect, host, Some(issue), |store| self.guest.validate(store, issue, result))
     }
 
     /// Lets the strategy take back what the host's journal does not hold.
@@ -103,16 +90,17 @@ impl StrategyPolicy {
         result: &RepairResult,
         host: Arc<dyn PolicyHost>,
     ) -> Result<Result<(), RepairFailure>, CallError> {
-        let result = to::repair_result(result);
-        let answer: Result<_, CallError> =
-            call!(self, effect, host, Some(issue), |guest, store| guest.call_rollback(&mut *store, &result));
-        Ok(answer?.map_err(to::repair_failure))
+        call!(&self.core, effect, host, Some(issue), |store| self.guest.rollback(store, result))
     }
 
     /// In milliseconds.
     pub async fn estimated_duration_ms(&self, issue: &Issue, host: Arc<dyn PolicyHost>) -> Result<u64, CallError> {
-        let wit = to::issue(issue);
-        call!(self, pure, host, Some(issue), |guest, store| guest.call_estimated_duration(&mut *store, &wit))
+        call!(&self.core, pure, host, Some(issue), |store| self.guest.estimated_duration(store, issue))
+    }
+
+    fn with_settings(&self, context: &RepairContext) -> RepairContext {
+        let settings = self.core.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        RepairContext { settings, ..context.clone() }
     }
 }
 

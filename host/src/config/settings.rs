@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::HealingConfig;
+use super::{HealingConfig, LimitSettings, PolicyConfig};
 
 /// Why a configuration was refused; nothing of it takes effect.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,8 @@ pub struct Config {
     pub measure: MeasureSettings,
     pub repair: RepairConfig,
     pub policies: PolicySettings,
+    /// Per policy, by its name.
+    pub policy: BTreeMap<String, PolicyConfig>,
     /// Per index, by `schema.name` or `name`, unquoted.
     pub index: BTreeMap<String, IndexSettings>,
 }
@@ -97,11 +99,6 @@ pub struct RepairConfig {
     pub max_transaction_age_secs: u64,
     /// `maintenance_work_mem` of builds, for example "1GB"; absent means 256MB.
     pub maintenance_work_mem: Option<String>,
-    /// The role that policies' own SQL runs as, and the variable that holds its password.
-    pub policy_role: Option<String>,
-    pub policy_role_password_env: Option<String>,
-    /// Without it, policies' own SQL is READ ONLY, whatever the role was granted.
-    pub policy_role_may_write: bool,
 }
 
 impl Default for RepairConfig {
@@ -116,32 +113,18 @@ impl Default for RepairConfig {
             swap_lock_timeout_ms: 200,
             max_transaction_age_secs: 600,
             maintenance_work_mem: None,
-            policy_role: None,
-            policy_role_password_env: None,
-            policy_role_may_write: false,
         }
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// All policies.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicySettings {
     /// Where the `.wasm` files are; absent means `policies` beside the program.
     pub directory: Option<PathBuf>,
-    /// The strategies in the order in which they are asked; cheap ones first. Others follow by name.
-    pub order: Vec<String>,
-    /// Settings that a policy reads, by policy and name.
-    pub settings: BTreeMap<String, BTreeMap<String, String>>,
-}
-
-impl Default for PolicySettings {
-    fn default() -> Self {
-        PolicySettings {
-            directory: None,
-            order: vec!["parameter_tuning".to_owned(), "index_rebalance".to_owned()],
-            settings: BTreeMap::new(),
-        }
-    }
+    /// Limits of all policies whose own are not given.
+    pub limits: LimitSettings,
 }
 
 /// What differs for one index.
@@ -187,8 +170,8 @@ impl Config {
         if m.probe_count == 0 {
             return Some("measure.probe_count is 0; nothing can be measured without probes".to_owned());
         }
-        if self.repair.policy_role_password_env.is_some() && self.repair.policy_role.is_none() {
-            return Some("repair.policy_role_password_env is set, but repair.policy_role is not".to_owned());
+        if let Some(complaint) = self.policy.iter().find_map(|(name, policy)| policy.complaint(name)) {
+            return Some(complaint);
         }
         self.healing.complaint()
     }
@@ -240,5 +223,8 @@ mod tests {
         check("[healing]\nmax_concurrent_repairs = 0", Err("auto_heal_enabled = false"));
         check("[healing]\nanomaly_sensitivity = nan", Err("anomaly_sensitivity"));
         check("[measure\n", Err("line 1"));
+        check("[policy.mine.grant]\nactions = [\"drop\"]", Err("policy.mine.grant: there is no action drop"));
+        check("[policy.mine.settings]\nx = [1]", Err("policy.mine.settings.x"));
+        check("[policy.mine.limits]\nfuel = 0", Err("policy.mine.limits.fuel is 0"));
     }
 }

@@ -7,10 +7,12 @@ use super::observe::measure_options;
 use super::repair::{self, Consents, PolicyRole, Refusals, RepairHost, RepairSettings};
 use super::verify::{self, Targets, Verdict};
 use crate::cli::report::measurement_json;
-use crate::components::{CallError, Policies, PolicyHost, RepairContext, StrategyPolicy};
+use crate::components::{CallError, Grant, Policies, PolicyHost, RepairContext, StrategyPolicy};
 use crate::config::Config;
 use crate::measure::{Measurement, measure};
-use crate::model::{AgendaItem, Diagnosis, IndexDefinition, Outcome, Progress, RepairRecord, RepairResult};
+use crate::model::{
+    AgendaItem, Diagnosis, IndexDefinition, Outcome, Progress, RepairDetail, RepairRecord, RepairResult,
+};
 use crate::postgres::{Connector, Journal, NewRepair, vector_indexes};
 
 /// One agenda item on its way through the strategies.
@@ -52,7 +54,7 @@ impl Attempt {
         drop(session);
 
         let mut records = Vec::new();
-        for name in strategies_in_order(&self.policies, &self.config) {
+        for name in strategies_in_order(&self.policies) {
             // The version that serves now serves the whole repair.
             let strategy = self.policies.strategy(&name)?;
             match strategy.can_repair(issue).await {
@@ -91,7 +93,13 @@ impl Attempt {
             Arc::clone(&self.journal),
             id,
             Some(self.definition.clone()),
-            settings.clone(),
+            RepairSettings {
+                policy_role: policy_role(strategy.grant()),
+                sql_timeout: strategy.limits().sql_time,
+                sql_max_rows: strategy.limits().rows_to_guest,
+                sql_max_bytes: strategy.limits().bytes_to_guest,
+                ..settings.clone()
+            },
             measure_options(&self.config, &self.definition.name.schema, &self.definition.name.name),
             Arc::clone(&self.progress),
         );
@@ -126,15 +134,16 @@ impl Run<'_> {
     async fn carry_out(&self, refusals: &Refusals, settings: &RepairSettings) -> anyhow::Result<Tried> {
         let Attempt { config, item, before, .. } = self.attempt;
         let issue = &item.diagnosis.issue;
-        let context = repair_context(config, &self.strategy.info().name, &item.diagnosis, refusals, false);
+        let context = repair_context(config, &item.diagnosis, refusals, false);
         let result = match self.strategy.repair(issue, &context, self.policy_host()).await {
             Ok(Ok(result)) if result.success => result,
             Ok(Ok(result)) => {
                 return Ok(self.undo(Some(result), "the strategy reports no success".to_owned()).await);
             }
             Ok(Err(failure)) => return Ok(self.undo(None, failure.to_string()).await),
-            Err(error) => return Ok(self.undo(None, stopped(&error)).await),
+            Err(error) => return Ok(self.undo(Some(interrupted(&error)), stopped(&error)).await),
         };
+        self.host.only_read().await?;
         match self.strategy.validate(issue, &result, self.policy_host()).await {
             Ok(true) => {}
             Ok(false) => {
@@ -202,7 +211,9 @@ impl Run<'_> {
             let reason = format!("{reason}; not rolled back, since rollback_enabled is false");
             return Tried { outcome: Outcome::Inconclusive, reason, result, after: None };
         }
-        let policy_part = match &result {
+        // A strategy that gave up by itself, with nothing changed, has nothing to take back.
+        let result_to_undo = result.clone().or_else(|| changed.then(|| unfinished(&reason)));
+        let policy_part = match &result_to_undo {
             Some(result) => self.policy_rollback(result).await,
             None => None,
         };
@@ -211,10 +222,14 @@ impl Run<'_> {
             (Ok(report), _) if !report.failed.is_empty() => {
                 (Outcome::RollbackFailed, format!("{reason}; not undone: {}", report.failed.join("; ")))
             }
-            (Ok(_), Some(failure)) => {
+            (Ok(_), Some(failure)) if changed => {
                 (Outcome::RollbackFailed, format!("{reason}; the strategy's rollback failed: {failure}"))
             }
             (Ok(_), None) if changed => (Outcome::RolledBack, reason),
+            (Ok(_), Some(failure)) => (
+                Outcome::Inconclusive,
+                format!("nothing was changed: {reason}; the strategy's rollback failed, too: {failure}"),
+            ),
             (Ok(_), None) => (Outcome::Inconclusive, format!("nothing was changed: {reason}")),
         };
         Tried { outcome, reason, result, after: None }
@@ -223,8 +238,11 @@ impl Run<'_> {
     /// Why the policy could not take back its own part; None where it could.
     async fn policy_rollback(&self, result: &RepairResult) -> Option<String> {
         let issue = &self.attempt.item.diagnosis.issue;
+        if let Err(error) = self.host.begin_policy_rollback().await {
+            return Some(error.to_string());
+        }
         match self.strategy.rollback(issue, result, self.policy_host()).await {
-            Ok(Ok(())) => None,
+            Ok(Ok(())) => self.host.commit_sql().await.err().map(|error| error.to_string()),
             Ok(Err(failure)) => Some(failure.to_string()),
             Err(error) => Some(stopped(&error)),
         }
@@ -239,22 +257,13 @@ impl Run<'_> {
     }
 }
 
-/// Strategy names: the configured order first, then the others by name.
-pub fn strategies_in_order(policies: &Policies, config: &Config) -> Vec<String> {
-    let mut names: Vec<String> = policies.strategies().iter().map(|p| p.name.clone()).collect();
-    let place = |name: &str| config.policies.order.iter().position(|o| o == name).unwrap_or(usize::MAX);
-    names.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.cmp(b)));
-    names
+/// Strategy names in the configured order.
+pub fn strategies_in_order(policies: &Policies) -> Vec<String> {
+    policies.strategies().into_iter().map(|policy| policy.name).collect()
 }
 
 /// What a policy is told of the operator's wishes.
-pub fn repair_context(
-    config: &Config,
-    policy: &str,
-    diagnosis: &Diagnosis,
-    refusals: &Refusals,
-    dry_run: bool,
-) -> RepairContext {
+pub fn repair_context(config: &Config, diagnosis: &Diagnosis, refusals: &Refusals, dry_run: bool) -> RepairContext {
     let (schema, name) = diagnosis.issue.index.as_ref().map_or(("", ""), |i| (i.schema.as_str(), i.name.as_str()));
     RepairContext {
         diagnosis: diagnosis.clone(),
@@ -264,12 +273,7 @@ pub fn repair_context(
         consent_irreversible: config.repair.allow_irreversible,
         reinsertion_refused: refusals.reinsertion.clone(),
         rebuild_refused: refusals.rebuild.clone(),
-        settings: config
-            .policies
-            .settings
-            .get(policy)
-            .map(|s| s.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
-            .unwrap_or_default(),
+        settings: Vec::new(),
     }
 }
 
@@ -287,16 +291,37 @@ pub fn repair_settings(config: &Config, definition: &IndexDefinition) -> RepairS
             foreign_settings: r.allow_overwriting_settings,
         },
         rollback_window: Duration::from_secs(u64::from(r.rollback_window_hours) * 3_600),
-        policy_role: r.policy_role.clone().map(|user| PolicyRole {
-            user,
-            password: r.policy_role_password_env.as_ref().and_then(|variable| std::env::var(variable).ok()),
-            may_write: r.policy_role_may_write,
-        }),
         maintenance_work_mem: r.maintenance_work_mem.clone().unwrap_or(defaults.maintenance_work_mem),
         max_transaction_age: Duration::from_secs(r.max_transaction_age_secs),
         lock_timeout: Duration::from_millis(r.swap_lock_timeout_ms),
         ..RepairSettings::default()
     }
+}
+
+/// What `rollback` is told of a repair that ended without a result.
+fn unfinished(reason: &str) -> RepairResult {
+    RepairResult {
+        success: false,
+        repair_type: "unfinished".to_owned(),
+        duration_ms: 0,
+        backup: None,
+        details: vec![RepairDetail { name: "reason".to_owned(), value: reason.to_owned() }],
+    }
+}
+
+fn interrupted(error: &CallError) -> RepairResult {
+    let mut result = unfinished(&error.to_string());
+    result.details.push(RepairDetail { name: "outcome".to_owned(), value: error.outcome().to_owned() });
+    result
+}
+
+/// The role of a policy's own SQL.
+fn policy_role(grant: &Grant) -> Option<PolicyRole> {
+    Some(PolicyRole {
+        user: grant.sql_role.clone()?,
+        password: grant.sql_password_env.as_ref().and_then(|variable| std::env::var(variable).ok()),
+        may_write: grant.sql_write,
+    })
 }
 
 fn stopped(error: &CallError) -> String {

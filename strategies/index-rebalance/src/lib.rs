@@ -24,6 +24,19 @@ impl Strategy for IndexRebalance {
         "index_rebalance".to_owned()
     }
 
+    fn settings() -> Vec<SettingDeclaration> {
+        vec![
+            declare(
+                "surgical_max_share",
+                SettingKind::Number((0.0, 1.0)),
+                Some("0.08"),
+                "Beyond this share of unfindable rows it rebuilds at once instead of re-inserting them.",
+            ),
+            declare("max_builds", SettingKind::Integer((0, 10)), Some("3"), "Builds of one repair, each denser."),
+            declare("max_m", SettingKind::Integer((2, 100)), Some("48"), "The largest m that a rebuild chooses."),
+        ]
+    }
+
     fn can_repair(issue: &Issue) -> bool {
         let Some(index) = &issue.index else { return false };
         match issue.kind {

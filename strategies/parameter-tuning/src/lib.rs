@@ -18,6 +18,18 @@ impl Strategy for ParameterTuning {
         REPAIR_TYPE.to_owned()
     }
 
+    fn settings() -> Vec<SettingDeclaration> {
+        vec![
+            declare(
+                "max_cost_ratio",
+                SettingKind::Number((1.0, 1000.0)),
+                Some("4"),
+                "The largest increase of a search's cost that is accepted, as a factor.",
+            ),
+            declare("role", SettingKind::Text, None, "Set the parameter for this role instead of the database."),
+        ]
+    }
+
     fn can_repair(issue: &Issue) -> bool {
         matches!(issue.kind, IssueKind::LowRecall(_) | IssueKind::BlindSpots(_)) && issue.index.is_some()
     }

@@ -4,6 +4,8 @@ import { write as log } from 'pgheal:policy/log@0.1.0';
 
 export const name = () => 'javascript_misbehaving';
 
+export const settings = () => [];
+
 export function canRepair(issue) {
   while (issue.id === 'loop');
   return true;

@@ -1,7 +1,5 @@
 """Does what its issue's id says, as the guest `misbehaving` does in Rust."""
 
-import traceback
-
 from componentize_py_types import Err
 from wit_world.imports import log
 from wit_world.imports.types import RepairError_UnsupportedIssue
@@ -11,6 +9,9 @@ class WitWorld:
     def name(self):
         return "python_misbehaving"
 
+    def settings(self):
+        return []
+
     def can_repair(self, issue):
         while issue.id == "loop":
             pass
@@ -19,9 +20,9 @@ class WitWorld:
     def propose(self, issue, context):
         try:
             return misbehave(issue.id)
-        except Exception:
+        except Exception as error:
             # The words of an exception that ends the call are those of the last error in the log.
-            log.write(log.Level.ERROR, traceback.format_exc())
+            log.write(log.Level.ERROR, repr(error))
             raise
 
     def repair(self, issue, context):

@@ -14,6 +14,9 @@ use crate::setup::{self, Postgres};
 const DATABASE: &str = "pgheal_demo_rollback";
 /// Rebuilds with m = 2 and asks for the swap whatever the comparison says: `tests/guests/bad-rebuild`.
 const BAD_POLICY: &str = "bad_rebuild.wasm";
+/// Without it, the policy could do nothing at all.
+const GRANT: &str = "[policy.bad-rebuild.grant]\nactions = [\"build-beside\", \"compare\", \"swap\"]\n";
+const CONFIG: &str = "pgheal.toml";
 const PRIORITIZER: &str = "prioritizer_default.wasm";
 
 /// The repair that was rolled back, and what it left.
@@ -39,7 +42,8 @@ pub async fn show(
     let url = postgres.url(DATABASE);
     let files_before = database.filenodes().await?;
     let before = index(&program.check(&url).await?, BLIND_SPOTS.index)?.clone();
-    let answer = program.heal_with(&url, &policies, &["--index", BLIND_SPOTS.index]).await?;
+    let config = policies.join(CONFIG).display().to_string();
+    let answer = program.heal_with(&url, &policies, &["--config", &config, "--index", BLIND_SPOTS.index]).await?;
     let after = index(&program.check(&url).await?, BLIND_SPOTS.index)?.clone();
     let files_changed = files_before != database.filenodes().await?;
     database.drop().await?;
@@ -86,5 +90,6 @@ fn bad_policies(workspace: &Path) -> Result<std::path::PathBuf> {
         let source = workspace.join(from).join(name);
         std::fs::copy(&source, directory.join(name)).with_context(|| source.display().to_string())?;
     }
+    std::fs::write(directory.join(CONFIG), GRANT)?;
     Ok(directory)
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -37,6 +38,8 @@ pub(super) struct Work {
     pub measure: MeasureOptions,
     pub progress: Arc<dyn Progress>,
     abandoned: watch::Sender<bool>,
+    /// The policy is asked for its judgement: nothing is changed.
+    reading: AtomicBool,
     state: Arc<Mutex<State>>,
     sandbox: Mutex<Option<Sandbox>>,
 }
@@ -63,6 +66,7 @@ impl RepairHost {
                 measure,
                 progress,
                 abandoned: watch::Sender::new(false),
+                reading: AtomicBool::new(false),
                 state: Arc::default(),
                 sandbox: Mutex::new(None),
             }),
@@ -97,6 +101,26 @@ impl RepairHost {
             Some(sandbox) => sandbox.rollback().await,
             None => Ok(()),
         }
+    }
+
+    /// From here on the policy only reads: its open transaction stays, but nothing more is written, and actions are
+    /// refused.
+    pub async fn only_read(&self) -> Result<(), HostError> {
+        self.work.reading.store(true, Ordering::SeqCst);
+        match self.work.sandbox.lock().await.as_mut() {
+            Some(sandbox) => sandbox.only_read().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Before the policy takes back its own part: what its transaction did is rolled back, an action that still runs
+    /// is waited for, and actions are possible again.
+    pub async fn begin_policy_rollback(&self) -> Result<(), HostError> {
+        self.rollback_sql().await?;
+        let _ended = self.work.state.lock().await;
+        self.work.reading.store(false, Ordering::SeqCst);
+        self.work.abandoned.send_replace(false);
+        Ok(())
     }
 
     /// After a repair that ended well: drops what it built and did not use.
@@ -158,6 +182,9 @@ impl Work {
         if self.settings.dry_run {
             return Err(HostError::Denied("this is a dry run: nothing is changed".to_owned()));
         }
+        if self.reading.load(Ordering::SeqCst) {
+            return Err(HostError::Denied("validation only reads: nothing is changed".to_owned()));
+        }
         if *self.abandoned.borrow() {
             return Err(HostError::Limit("this repair was ended".to_owned()));
         }
@@ -177,6 +204,12 @@ impl Work {
             sandbox.rollback().await?;
         }
         Ok(())
+    }
+
+    /// The policy's open transaction.
+    async fn sandbox_in<'a>(&self, slot: &'a mut Option<Sandbox>) -> Result<&'a mut Sandbox, HostError> {
+        let may_write = !self.reading.load(Ordering::SeqCst);
+        Sandbox::opened(slot, &self.connector, &self.settings, may_write).await
     }
 
     pub fn is_abandoned(&self) -> bool {
@@ -272,12 +305,12 @@ impl Work {
 impl PolicyHost for RepairHost {
     async fn query(&self, sql: &str, params: Vec<SqlValue>) -> Result<SqlRows, HostError> {
         let mut slot = self.work.sandbox.lock().await;
-        Sandbox::opened(&mut slot, &self.work.connector, &self.work.settings).await?.query(sql, params).await
+        self.work.sandbox_in(&mut slot).await?.query(sql, params).await
     }
 
     async fn execute(&self, sql: &str, params: Vec<SqlValue>) -> Result<u64, HostError> {
         let mut slot = self.work.sandbox.lock().await;
-        Sandbox::opened(&mut slot, &self.work.connector, &self.work.settings).await?.execute(sql, params).await
+        self.work.sandbox_in(&mut slot).await?.execute(sql, params).await
     }
 
     async fn health(&self, index: &IndexName) -> Result<IndexHealth, HostError> {

@@ -26,6 +26,14 @@ impl Strategy for Misbehaving {
                 }
             }
             "panic" => panic!("on purpose"),
+            "panic-long" => panic!("{}", "x".repeat(10 << 20)),
+            // SAFETY: none; that is the point. The host has to notice.
+            "not-utf8" => unsafe { String::from_utf8_unchecked(vec![b'a', 0xff, 0xc0]) },
+            // Takes no refusal for an answer.
+            "stubborn" => loop {
+                let _ = host::database::query("SELECT pg_sleep(1)", &[]);
+                let _ = index_of(issue).map(host::actions::vacuum);
+            },
             "overflow" => format!("{}", deeper(1)),
             "host-calls" => loop {
                 host::measure::past_duration_ms("x");

@@ -27,6 +27,10 @@ impl Prioritizer for Nonsense {
             "twice" => vec![all(0); diagnoses.len()],
             "beyond" => vec![all(diagnoses.len() as u32)],
             "none" => Vec::new(),
+            "billion" => {
+                (0..1_000_000_000).map(|position| Ranked { position, priority: 1.0, reason: String::new() }).collect()
+            }
+            "many" => (0..100_000).map(|position| Ranked { position, priority: 1.0, reason: String::new() }).collect(),
             _ => (0..diagnoses.len() as u32).map(all).collect(),
         }
     }

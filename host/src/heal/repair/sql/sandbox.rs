@@ -34,19 +34,20 @@ impl Sandbox {
         slot: &'a mut Option<Sandbox>,
         connector: &Connector,
         settings: &RepairSettings,
+        may_write: bool,
     ) -> Result<&'a mut Sandbox, HostError> {
         if slot.as_ref().is_none_or(|sandbox| sandbox.session.is_closed()) {
-            *slot = Some(Sandbox::open(connector, settings).await?);
+            *slot = Some(Sandbox::open(connector, settings, may_write).await?);
         }
         slot.as_mut().ok_or_else(|| HostError::Unknown("the policy's session was lost".to_owned()))
     }
 
-    async fn open(connector: &Connector, settings: &RepairSettings) -> Result<Self, HostError> {
+    async fn open(connector: &Connector, settings: &RepairSettings, may_write: bool) -> Result<Self, HostError> {
         let role = settings
             .policy_role
             .as_ref()
             .ok_or_else(|| HostError::Denied("no SQL role is configured for this policy".to_owned()))?;
-        let may_write = role.may_write && !settings.dry_run;
+        let may_write = may_write && role.may_write && !settings.dry_run;
         let session =
             connector.with_user(&role.user, role.password.as_deref()).connect("policy").await.map_err(connect_error)?;
         let begin = if may_write { "BEGIN READ WRITE" } else { "BEGIN READ ONLY" };
@@ -61,6 +62,13 @@ impl Sandbox {
             max_rows: settings.sql_max_rows,
             max_bytes: settings.sql_max_bytes,
         })
+    }
+
+    /// What it wrote stays in the open transaction; PostgreSQL lets no transaction go back to writing.
+    pub async fn only_read(&mut self) -> Result<(), HostError> {
+        self.session.batch_execute("SET TRANSACTION READ ONLY").await.map_err(|e| database_error(&e))?;
+        self.may_write = false;
+        Ok(())
     }
 
     /// Whether the transaction has changed anything (or holds row locks).

@@ -18,6 +18,7 @@ pub mod prioritizer {
         with: {
             "pgheal:policy/types": super::strategy::pgheal::policy::types,
             "pgheal:policy/log": super::strategy::pgheal::policy::log,
+            "pgheal:policy/settings": super::strategy::pgheal::policy::settings,
         },
     });
 }

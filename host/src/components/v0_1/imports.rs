@@ -5,11 +5,11 @@ use std::future::Future;
 use std::mem;
 use std::sync::Arc;
 
-use super::bindings::strategy::pgheal::policy::{actions, context, database, log, measure, types};
+use super::bindings::strategy::pgheal::policy::{actions, context, database, log, measure, settings, types};
 use super::conversions as to;
-use super::error::Violation;
-use super::state::CallState;
-use super::{HostError, PolicyHost, SettingScope, SqlRows, SqlValue};
+use crate::components::error::Violation;
+use crate::components::state::CallState;
+use crate::components::{HostError, PolicyHost, SettingScope, SqlRows, SqlValue};
 use crate::model::IndexName;
 
 type Answer<T> = wasmtime::Result<Result<T, types::HostError>>;
@@ -29,7 +29,10 @@ impl CallState {
 
     fn own_index(&self, index: &types::IndexName) -> Result<IndexName, HostError> {
         match &self.index {
-            Some(own) if own.oid == index.oid => Ok(own.clone()),
+            Some(own) if own.oid == index.oid => {
+                self.grant.check_schema(&self.policy, own)?;
+                Ok(own.clone())
+            }
             _ => Err(HostError::Denied(format!("index {} is not the one that this call is about", index.oid))),
         }
     }
@@ -42,6 +45,33 @@ impl CallState {
         self.enter()?;
         let meter = self.meter.clone();
         Ok(meter.host(call(self.host.clone())).await.map_err(to::host_error))
+    }
+
+    /// An action without an index of its own.
+    async fn act<T, F>(&mut self, action: &str, call: impl FnOnce(Arc<dyn PolicyHost>) -> F) -> Answer<T>
+    where
+        F: Future<Output = Result<T, HostError>>,
+    {
+        let granted = self.grant.check_action(&self.policy, action);
+        self.host(|host| async move {
+            granted?;
+            call(host).await
+        })
+        .await
+    }
+
+    /// An action on one index.
+    async fn act_on_index<T, F>(
+        &mut self,
+        action: &str,
+        index: &types::IndexName,
+        call: impl FnOnce(Arc<dyn PolicyHost>, IndexName) -> F,
+    ) -> Answer<T>
+    where
+        F: Future<Output = Result<T, HostError>>,
+    {
+        let index = self.own_index(index);
+        self.act(action, |host| async move { call(host, index?).await }).await
     }
 
     /// The same for a function of one index.
@@ -61,6 +91,13 @@ impl CallState {
 impl types::Host for CallState {}
 impl context::Host for CallState {}
 
+impl settings::Host for CallState {
+    async fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        self.enter()?;
+        Ok(self.settings.get(&name).cloned())
+    }
+}
+
 impl log::Host for CallState {
     async fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
         self.enter()?;
@@ -68,20 +105,20 @@ impl log::Host for CallState {
         if matches!(level, log::Level::Error) {
             self.log.last_error = Some(message.clone());
         }
-        let policy = &*self.policy;
+        let (policy, digest) = (&*self.policy, &*self.digest);
         if self.log.lines == 0 || self.log.bytes < message.len() {
             if mem::take(&mut self.log.lines) > 0 || mem::take(&mut self.log.bytes) > 0 {
-                tracing::warn!(target: "policy", policy, "it logs too much: the rest of this call's lines is dropped");
+                tracing::warn!(target: "policy", policy, digest, "it logs too much: the rest of this call's lines is dropped");
             }
             return Ok(());
         }
         self.log.lines -= 1;
         self.log.bytes -= message.len();
         match level {
-            log::Level::Debug => tracing::debug!(target: "policy", policy, "{message}"),
-            log::Level::Info => tracing::info!(target: "policy", policy, "{message}"),
-            log::Level::Warn => tracing::warn!(target: "policy", policy, "{message}"),
-            log::Level::Error => tracing::error!(target: "policy", policy, "{message}"),
+            log::Level::Debug => tracing::debug!(target: "policy", policy, digest, "{message}"),
+            log::Level::Info => tracing::info!(target: "policy", policy, digest, "{message}"),
+            log::Level::Warn => tracing::warn!(target: "policy", policy, digest, "{message}"),
+            log::Level::Error => tracing::error!(target: "policy", policy, digest, "{message}"),
         }
         Ok(())
     }
@@ -96,8 +133,10 @@ fn printable(message: &str) -> String {
 impl database::Host for CallState {
     async fn query(&mut self, sql: String, params: Vec<database::Value>) -> Answer<database::Rows> {
         let (max_rows, max_bytes) = (self.limits.rows_to_guest, self.limits.bytes_to_guest);
+        let granted = self.grant.check_sql(&self.policy);
         let rows = self
             .host(|host| async move {
+                granted?;
                 let rows = host.query(&sql, to::sql_values(params)).await?;
                 fits(&rows, max_rows, max_bytes)?;
                 Ok(rows)
@@ -107,7 +146,12 @@ impl database::Host for CallState {
     }
 
     async fn execute(&mut self, sql: String, params: Vec<database::Value>) -> Answer<u64> {
-        self.host(|host| async move { host.execute(&sql, to::sql_values(params)).await }).await
+        let granted = self.grant.check_sql(&self.policy);
+        self.host(|host| async move {
+            granted?;
+            host.execute(&sql, to::sql_values(params)).await
+        })
+        .await
     }
 }
 
@@ -155,39 +199,45 @@ impl actions::Host for CallState {
         options: actions::BuildOptions,
     ) -> Answer<actions::Candidate> {
         let options = to::build_options(options);
-        let built =
-            self.on_index(&index, |host, index| async move { host.build_beside(&index, options).await }).await?;
+        let built = self
+            .act_on_index("build-beside", &index, |host, index| async move { host.build_beside(&index, options).await })
+            .await?;
         Ok(built.map(to::candidate))
     }
 
     async fn compare(&mut self, candidate: actions::Candidate) -> Answer<actions::Comparison> {
-        let compared = self.host(|host| async move { host.compare(candidate.id).await }).await?;
+        let compared = self.act("compare", |host| async move { host.compare(candidate.id).await }).await?;
         Ok(compared.map(to::comparison))
     }
 
     async fn swap(&mut self, candidate: actions::Candidate) -> Answer<()> {
-        self.host(|host| async move { host.swap(candidate.id).await }).await
+        self.act("swap", |host| async move { host.swap(candidate.id).await }).await
     }
 
     async fn discard(&mut self, candidate: actions::Candidate) -> Answer<()> {
-        self.host(|host| async move { host.discard(candidate.id).await }).await
+        self.act("discard", |host| async move { host.discard(candidate.id).await }).await
     }
 
     async fn reindex_concurrently(&mut self, index: types::IndexName) -> Answer<()> {
-        self.on_index(&index, |host, index| async move { host.reindex_concurrently(&index).await }).await
+        self.act_on_index("reindex-concurrently", &index, |host, index| async move {
+            host.reindex_concurrently(&index).await
+        })
+        .await
     }
 
     async fn vacuum(&mut self, index: types::IndexName) -> Answer<u64> {
-        self.on_index(&index, |host, index| async move { host.vacuum(&index).await }).await
+        self.act_on_index("vacuum", &index, |host, index| async move { host.vacuum(&index).await }).await
     }
 
     async fn analyze(&mut self, index: types::IndexName) -> Answer<()> {
-        self.on_index(&index, |host, index| async move { host.analyze(&index).await }).await
+        self.act_on_index("analyze", &index, |host, index| async move { host.analyze(&index).await }).await
     }
 
     async fn reinsert_rows(&mut self, index: types::IndexName, rows: Vec<(u32, u16)>) -> Answer<actions::Reinsertion> {
         let done = self
-            .on_index(&index, |host, index| async move { host.reinsert_rows(&index, to::tids(rows)).await })
+            .act_on_index("reinsert-rows", &index, |host, index| async move {
+                host.reinsert_rows(&index, to::tids(rows)).await
+            })
             .await?;
         Ok(done.map(to::reinsertion))
     }
@@ -199,7 +249,7 @@ impl actions::Host for CallState {
         scope: actions::SettingScope,
         role: Option<String>,
     ) -> Answer<()> {
-        self.host(|host| async move {
+        self.act("set-parameter", |host| async move {
             let scope = match (scope, role) {
                 (actions::SettingScope::Database, _) => SettingScope::Database,
                 (actions::SettingScope::Role, Some(role)) => SettingScope::Role(role),
@@ -213,7 +263,10 @@ impl actions::Host for CallState {
     }
 
     async fn validate_on_scans(&mut self, index: types::IndexName, value: u32) -> Answer<(f64, f64)> {
-        self.on_index(&index, |host, index| async move { host.validate_on_scans(&index, value).await }).await
+        self.act_on_index("validate-on-scans", &index, |host, index| async move {
+            host.validate_on_scans(&index, value).await
+        })
+        .await
     }
 }
 

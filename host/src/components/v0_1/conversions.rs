@@ -1,8 +1,9 @@
 //! The host's types to the contract's and back. Evidence and impact stay with the host: they are for people.
 
-use super::bindings::strategy::pgheal::policy::{actions, context, database, types};
-use super::{
-    BuildOptions, Candidate, Comparison, HostError, Reinsertion, RepairContext, RepairFailure, SqlRows, SqlValue,
+use super::bindings::strategy::pgheal::policy::{actions, context, database, settings, types};
+use crate::components::{
+    BuildOptions, Candidate, Comparison, HostError, Reinsertion, RepairContext, RepairFailure, SettingDeclaration,
+    SettingKind, SqlRows, SqlValue,
 };
 use crate::model::{
     AccessMethod, AlertSeverity, AnomalyType, Diagnosis, DriftRecommendation, DriftType, IndexHealth, IndexName, Issue,
@@ -312,4 +313,23 @@ pub(super) fn repair_failure(error: types::RepairError) -> RepairFailure {
         types::RepairError::ValidationFailed(text) => RepairFailure::ValidationFailed(text),
         types::RepairError::Host(text) => RepairFailure::Host(text),
     }
+}
+
+pub(super) fn setting_declarations(declared: Vec<settings::SettingDeclaration>) -> Vec<SettingDeclaration> {
+    use settings::SettingKind as Wit;
+    declared
+        .into_iter()
+        .map(|setting| SettingDeclaration {
+            name: setting.name,
+            kind: match setting.kind {
+                Wit::Boolean => SettingKind::Boolean,
+                Wit::Integer((min, max)) => SettingKind::Integer { min, max },
+                Wit::Number((min, max)) => SettingKind::Number { min, max },
+                Wit::Text => SettingKind::Text,
+                Wit::Choice(values) => SettingKind::Choice(values),
+            },
+            default_value: setting.default_value,
+            description: setting.description,
+        })
+        .collect()
 }
