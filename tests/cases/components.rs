@@ -11,7 +11,7 @@ use pgheal::components::*;
 use pgheal::model::*;
 use played::{Played, context, diagnosis, health, issue};
 
-mod played;
+pub mod played;
 
 fn policies_dir() -> PathBuf {
     std::env::var_os("PGHEAL_POLICIES_DIR")

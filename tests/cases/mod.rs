@@ -8,4 +8,5 @@ mod components;
 mod crash;
 mod healing;
 mod hostile;
+mod languages;
 mod under_load;

@@ -237,7 +237,8 @@ fn componentize(module: &Path, component: &Path, contract_only: bool) -> Result<
     Ok(component.to_owned())
 }
 
-fn check_imports(component: &[u8]) -> Result<()> {
+/// Refuses a component that asks for anything but the contract.
+pub fn check_imports(component: &[u8]) -> Result<()> {
     let DecodedWasm::Component(resolve, world) = wit_component::decode(component)? else {
         bail!("it is not a component");
     };

@@ -4,6 +4,7 @@ mod bench;
 mod cargo;
 mod demo;
 mod guests;
+mod languages;
 mod setup;
 mod test;
 
@@ -25,7 +26,7 @@ struct Arguments {
 enum Command {
     /// Fetches PostgreSQL with pgvector and builds the policies; the other commands do it by themselves
     Setup,
-    /// Builds the policies: all shipped ones and those of the tests, or the packages named
+    /// Builds the policies: all shipped ones, the examples and those of the tests, or the packages named
     Guests { packages: Vec<String> },
     /// Runs the unit tests and the end-to-end tests
     Test(test::Options),
@@ -40,8 +41,17 @@ fn main() -> ExitCode {
     let run = || -> Result<ExitCode> {
         let workspace = workspace()?;
         match Arguments::parse().command {
-            Command::Setup => setup::all(&workspace).map(|_| ExitCode::SUCCESS),
-            Command::Guests { packages } => setup::policies(&workspace, &packages).map(|()| ExitCode::SUCCESS),
+            Command::Setup => {
+                setup::all(&workspace)?;
+                setup::languages(&workspace).map(|()| ExitCode::SUCCESS)
+            }
+            Command::Guests { packages } => {
+                setup::policies(&workspace, &packages)?;
+                if packages.is_empty() {
+                    setup::languages(&workspace)?;
+                }
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Test(options) => test::run(&workspace, &options),
             Command::Demo(options) => demo::run(&workspace, &options),
             Command::Bench(bench) => bench::run(&workspace, &bench),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use pgheal_test_server::{Install, Server, ServerOptions, Wheel};
 
-use crate::guests;
+use crate::{guests, languages};
 
 /// Where the components of `strategies/` are built to.
 pub const POLICIES: &str = "target/policies";
@@ -69,6 +69,11 @@ pub fn policies(workspace: &Path, packages: &[String]) -> Result<()> {
     with_spinner("building the policies", || guests::build_guests(workspace, &names))
         .context("building the policies")?;
     Ok(())
+}
+
+/// Builds the policies that need another language's tools, as far as those are there.
+pub fn languages(workspace: &Path) -> Result<()> {
+    with_spinner("building the policies in JavaScript and Python", || languages::build(workspace))
 }
 
 /// Runs `work` with a spinner, and leaves a line with the time that it took.

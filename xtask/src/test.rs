@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use crate::{cargo, setup};
+use crate::{cargo, languages, setup};
 
 #[derive(Args)]
 pub struct Options {
@@ -16,12 +16,14 @@ pub struct Options {
 /// where some fail.
 pub fn run(workspace: &Path, options: &Options) -> Result<ExitCode> {
     let install = setup::all(workspace)?;
+    setup::languages(workspace)?;
     cargo::build(workspace)?;
     let filter = options.filter.as_deref();
     let environment = [
         ("PGHEAL_TEST_PG", install.root().as_os_str().to_owned()),
         ("PGHEAL_POLICIES_DIR", workspace.join(setup::POLICIES).into()),
         ("PGHEAL_TEST_POLICIES_DIR", workspace.join(setup::TEST_POLICIES).into()),
+        ("PGHEAL_EXAMPLES_DIR", workspace.join(languages::EXAMPLES).into()),
         ("PGHEAL_BIN", cargo::program(workspace, "pgheal").into()),
     ];
     let policies = ["pgheal-guest-sdk", "prioritizer-default", "parameter-tuning", "index-rebalance"];

@@ -12,7 +12,9 @@ use super::contract::Shape;
 use super::policy_core::PolicyCore;
 use super::sandbox::Sandbox;
 use super::setting::{self, SettingDeclaration};
-use super::{LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy, hex};
+use super::{
+    LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy, compiler, hex,
+};
 use crate::model::{AccessMethod, IndexName, Issue, IssueKind, Severity};
 
 pub(super) enum Loaded {
@@ -189,11 +191,11 @@ async fn compile(
 ) -> Result<Component> {
     let engine = sandbox.engine.clone();
     tokio::task::spawn_blocking(move || {
-        let Some(cache) = cache else { return Ok(Component::from_binary(&engine, &bytes)?) };
+        let Some(cache) = cache else { return compiler::compile(&engine, &bytes) };
         if let Some(component) = cache.get(&engine, &digest) {
             return Ok(component);
         }
-        let component = Component::from_binary(&engine, &bytes)?;
+        let component = compiler::compile(&engine, &bytes)?;
         if let Err(error) = cache.put(&digest, &component) {
             tracing::warn!("a compiled policy cannot be kept for the next start: {error:#}");
         }

@@ -5,6 +5,7 @@
 //! `load` takes a file through compile, link, describe and self-check, and `policies` is the set that serves.
 
 mod cache;
+mod compiler;
 mod contract;
 mod engine;
 mod error;

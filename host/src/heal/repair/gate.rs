@@ -91,6 +91,24 @@ pub fn judge(old: &Figures, new: &Figures, recall_target: f64, max_blind_share: 
     }
 }
 
+/// Whether the new index may replace one that is invalid. That one serves no query, so there is nothing to compare
+/// with: it is enough that the new one answers, which its measured recall shows.
+pub fn judge_beside_invalid(new: &Figures) -> GateVerdict {
+    match new.recall.get() {
+        Some(recall) => GateVerdict {
+            passed: true,
+            reason: format!(
+                "the index is invalid and serves nothing; the new one has recall {recall:.4}, size {} bytes",
+                new.size_bytes
+            ),
+        },
+        None => GateVerdict {
+            passed: false,
+            reason: format!("the recall is unknown (new: {})", new.recall.reason().unwrap_or_default()),
+        },
+    }
+}
+
 fn describe(old: &Figures, new: &Figures) -> String {
     let mut parts = Vec::new();
     let mut share = |name: &str, old: &Measured<f64>, new: &Measured<f64>| {
@@ -138,6 +156,15 @@ mod tests {
         // Below the target still, but a gain.
         check(figures(0.80, 0.05, 0.05, 1.0), figures(0.90, 0.04, 0.04, 1.0), Ok(()));
         check(figures(0.94, 0.05, 0.05, 1.0), figures(0.94, 0.01, 0.02, 1.0), Ok(()));
+    }
+
+    #[test]
+    fn what_answers_passes_beside_an_invalid_index() {
+        let verdict = judge_beside_invalid(&figures(0.91, 0.02, 0.05, 1.0));
+        assert!(verdict.passed && verdict.reason.contains("recall 0.9100"), "{}", verdict.reason);
+        let unknown = Figures { recall: Measured::unknown("no pages"), ..figures(0.91, 0.0, 0.0, 1.0) };
+        let verdict = judge_beside_invalid(&unknown);
+        assert!(!verdict.passed && verdict.reason.contains("no pages"), "{}", verdict.reason);
     }
 
     #[test]

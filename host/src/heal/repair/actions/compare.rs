@@ -5,7 +5,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::components::{Comparison, HostError};
 use crate::heal::repair::error::{gone, journal_error};
 use crate::heal::repair::failpoint;
-use crate::heal::repair::gate::{Figures, judge};
+use crate::heal::repair::gate::{Figures, judge, judge_beside_invalid};
 use crate::heal::repair::host::Work;
 use crate::heal::repair::state::State;
 use crate::measure;
@@ -33,12 +33,13 @@ pub async fn compare(
     let after = work.measure_apart(&mut state, &new).await?.health;
     let latency_before_ms = latency(&work, &state, &old, before.search.parameter_in_force.get()).await;
     let latency_after_ms = latency(&work, &state, &new, after.search.parameter_in_force.get()).await;
-    let verdict = judge(
-        &Figures::new(&before, latency_before_ms),
-        &Figures::new(&after, latency_after_ms),
-        work.settings.recall_target,
-        work.settings.max_blind_share,
-    );
+    let figures = Figures::new(&after, latency_after_ms);
+    let verdict = if old.is_valid {
+        let before = Figures::new(&before, latency_before_ms);
+        judge(&before, &figures, work.settings.recall_target, work.settings.max_blind_share)
+    } else {
+        judge_beside_invalid(&figures)
+    };
     let action = Action::Compare { build, gate_passed: verdict.passed, reason: verdict.reason.clone() };
     let undo = Undo::Nothing { why: "a comparison changes nothing".to_owned() };
     work.journal
