@@ -6,11 +6,12 @@ use anyhow::Context;
 use super::observe::measure_options;
 use super::repair::{self, Consents, PolicyRole, Refusals, RepairHost, RepairSettings};
 use super::verify::{self, Targets, Verdict};
-use crate::cli::report::measurement_json;
 use crate::components::{CallError, Policies, PolicyHost, RepairContext, StrategyPolicy};
 use crate::config::Config;
 use crate::measure::{Measurement, measure};
-use crate::model::{AgendaItem, Diagnosis, IndexDefinition, Outcome, Progress, RepairRecord, RepairResult};
+use crate::model::{
+    AgendaItem, Diagnosis, IndexDefinition, Outcome, Progress, RepairRecord, RepairResult, measurement_json,
+};
 use crate::postgres::{Connector, Journal, NewRepair, vector_indexes};
 
 /// One agenda item on its way through the strategies.
@@ -143,13 +144,13 @@ impl Run<'_> {
             }
             Err(error) => return Ok(self.undo(Some(result), stopped(&error)).await),
         }
-        self.host.commit_sql().await?;
+        let wrote_sql = self.host.commit_sql().await?;
         let settled = self.host.settle().await?;
         if !settled.failed.is_empty() {
             tracing::warn!(repair = self.id, "left behind: {}", settled.failed.join("; "));
         }
 
-        let after = match self.measure_after().await {
+        let after = match self.measure_after(wrote_sql).await {
             Ok(after) => after,
             Err(error) => {
                 let reason = format!("the repair could not be verified: {error:#}");
@@ -173,9 +174,13 @@ impl Run<'_> {
         }
     }
 
-    /// On the same probes; found by name, because a swap gives the name to another OID.
-    async fn measure_after(&self) -> anyhow::Result<Measurement> {
+    /// On the same probes; found by name, because a swap gives the name to another OID. Where the host has just
+    /// measured what the repair left, that is it.
+    async fn measure_after(&self, wrote_sql: bool) -> anyhow::Result<Measurement> {
         let Attempt { connector, config, definition, progress, .. } = self.attempt;
+        if !wrote_sql && let Some(measured) = self.host.measured_just_now().await? {
+            return Ok(measured);
+        }
         let name = &definition.name;
         let session = connector.connect("verify").await?;
         let definition = vector_indexes(&session, Some(&name.qualified()))

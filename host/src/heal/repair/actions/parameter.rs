@@ -45,7 +45,7 @@ pub async fn set_parameter(
     let undo = Undo::RestoreSetting { name: name.clone(), made: value.clone(), previous, role: role.clone() };
     let step = Step::new(Action::SetParameter { name: name.clone(), value, role }, undo).on_object(&name);
     let step_id = work.begin(&step).await?;
-    state.last = None;
+    state.forget();
     match session.run(&statement).await {
         Ok(()) => work.done(step_id, None, "").await,
         Err(error) => Err(work.failed(step_id, error).await),

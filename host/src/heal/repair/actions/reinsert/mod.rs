@@ -9,7 +9,8 @@
 //!
 //! Where the insertion's search does find the old element (`ef_construction` looks wider than `ef_search`), the row
 //! only joins it and nothing changes. Such a row comes back as unfindable: it is then put in as often as fills
-//! the element's ten places, and the one after that gets an element of its own.
+//! the element's ten places, and the one after that gets an element of its own. A row that finds itself, but none of
+//! its neighbours, is put in so often at once.
 
 mod batch;
 mod column;
@@ -58,7 +59,7 @@ pub async fn reinsert_rows(
         .on_object(&definition.name.name)
         .by_backend(session.backend.clone());
     let step_id = work.begin(&step).await?;
-    state.last = None;
+    state.forget();
     let begun = Instant::now();
     let mut run = Run { work: &work, definition: &definition, column: &column, silence, sum: Reinsertion::default() };
     let result = run.all(&mut session, &mut state, &rows).await;
@@ -145,7 +146,8 @@ impl Run<'_> {
         let places = roots
             .iter()
             .filter_map(|root| {
-                let times = if state.reinserted.contains(root) { ELEMENT_PLACES + 1 } else { 1 };
+                let is_joined = state.reinserted.contains(root) || state.misplaced.contains(root);
+                let times = if is_joined { ELEMENT_PLACES + 1 } else { 1 };
                 Some((rows.visible_row(*root)?, times))
             })
             .collect();
