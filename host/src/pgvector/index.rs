@@ -6,8 +6,8 @@ use crate::model::{Progress, Tid};
 
 use super::distance::{BitRows, DenseRows, HalfRows, Ranked, Rows, SparseRows};
 use super::exact::nearest;
-use super::hnsw::ScratchPool;
 use super::recall::{EvaluationOutcome, Liveness, Neighbours, SearchRun, evaluate};
+use super::runs::search_each;
 use super::store::VectorStore;
 use super::unfindable::unfindable;
 use super::{
@@ -15,7 +15,6 @@ use super::{
 };
 
 const DEFAULT_ROWS_KEPT: usize = 1_000;
-const QUERIES_A_TASK: usize = 8;
 
 /// Calls a function that is generic over the rows of a type with the right one.
 macro_rules! dispatch {
@@ -115,8 +114,19 @@ impl DecodedIndex {
 
     /// As `search`, keeping `rows_kept` rows a query, where so many were returned.
     pub fn search_keeping(&self, probes: &ProbeSet, parameter: u32, rows_kept: usize) -> Result<SearchRun, IndexError> {
+        Ok(self.search_each(probes, &[parameter], rows_kept)?.pop().unwrap_or_default())
+    }
+
+    /// As `search_keeping` for each of several parameters. What their searches of one query have in common, above all
+    /// its distances, is computed once: much cheaper than to ask for one after the other.
+    pub fn search_each(
+        &self,
+        probes: &ProbeSet,
+        parameters: &[u32],
+        rows_kept: usize,
+    ) -> Result<Vec<SearchRun>, IndexError> {
         self.check(probes)?;
-        Ok(dispatch!(self.vector_type(), search(self, probes, parameter, rows_kept)))
+        Ok(dispatch!(self.vector_type(), search_each(self, probes, parameters, rows_kept)))
     }
 
     /// The recall at `k` of a search. Call it in a loop, giving it what it says it needs.
@@ -236,59 +246,4 @@ fn exact<'a, R: Rows<'a>>(index: &'a DecodedIndex, probes: &'a ProbeSet, fetch: 
     };
     neighbours.rows = found.par_iter().zip(&probes.own_tids).map(expand).collect();
     neighbours
-}
-
-fn search<'a, R: Rows<'a>>(
-    index: &'a DecodedIndex,
-    probes: &'a ProbeSet,
-    parameter: u32,
-    rows_kept: usize,
-) -> SearchRun {
-    let metric = index.metric();
-    let mut run = SearchRun { parameter, rows_kept, ..SearchRun::default() };
-    let (Some(rows), Some(probe_rows)) = (R::of(index.store(), metric), R::of(&probes.vectors, metric)) else {
-        return run;
-    };
-    let expand = |found: Vec<Ranked>| {
-        let mut tids = Vec::new();
-        let mut expanded = Vec::with_capacity(found.len());
-        for element in found {
-            tids.clear();
-            index.extend_with_tids(element.row(), &mut tids);
-            expanded.extend(tids.iter().map(|tid| (*tid, element.distance())));
-        }
-        expanded
-    };
-    type Answer = (Vec<(Tid, f32)>, bool, u32, u32);
-    let answers: Vec<Answer> = match index {
-        DecodedIndex::Hnsw(hnsw) => {
-            let pool = ScratchPool::new(hnsw);
-            let of_chunk = |chunk: Vec<usize>| {
-                pool.with(|scratch| {
-                    let one = |i| {
-                        let (found, cost) = hnsw.search_one(&rows, &probe_rows.query(i), parameter, scratch);
-                        (expand(found), false, cost.distances, cost.broken_links)
-                    };
-                    chunk.into_iter().map(one).collect::<Vec<Answer>>()
-                })
-            };
-            (0..probes.len()).into_par_iter().chunks(QUERIES_A_TASK).flat_map_iter(of_chunk).collect()
-        }
-        DecodedIndex::Ivfflat(ivfflat) => {
-            let Some(centres) = R::of(ivfflat.centres(), metric) else { return run };
-            let one = |i| {
-                let (found, is_truncated, cost) =
-                    ivfflat.search_one(&centres, &rows, &probe_rows.query(i), parameter, rows_kept);
-                (expand(found), is_truncated, cost, 0)
-            };
-            (0..probes.len()).into_par_iter().map(one).collect()
-        }
-    };
-    for (rows, is_truncated, cost, broken_links) in answers {
-        run.rows.push(rows);
-        run.truncated.push(is_truncated);
-        run.cost.push(cost);
-        run.broken_links += u64::from(broken_links);
-    }
-    run
 }

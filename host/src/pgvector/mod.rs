@@ -22,6 +22,7 @@ mod pairing_heap;
 mod probes;
 mod reader;
 mod recall;
+mod runs;
 mod sent;
 mod stash;
 mod store;

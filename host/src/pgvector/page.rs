@@ -66,14 +66,28 @@ impl<'a> Page<'a> {
     /// Items of a sound page never share bytes; those of a page that is torn between two states may. What each
     /// line pointer says by itself is `item`'s to judge.
     fn items_are_apart(&self) -> bool {
-        let mut spans: Vec<(usize, usize)> = self.bytes[HEADER_BYTES..self.lower]
+        // `PageAddItem` places each item below the one before.
+        let mut below = usize::MAX;
+        let descend = self.spans().all(|(start, length)| {
+            let is_below = start + length <= below;
+            below = start;
+            is_below
+        });
+        if descend {
+            return true;
+        }
+        let mut spans: Vec<(usize, usize)> = self.spans().collect();
+        spans.sort_unstable();
+        spans.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0)
+    }
+
+    /// Where the line pointers in use lead to: start and length, as they are.
+    fn spans(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.bytes[HEADER_BYTES..self.lower]
             .chunks_exact(LINE_POINTER_BYTES)
             .map(|p| u32::from_le_bytes([p[0], p[1], p[2], p[3]]))
             .filter(|pointer| (pointer >> 15) & 3 == 1)
             .map(|pointer| ((pointer & 0x7FFF) as usize, (pointer >> 17) as usize))
-            .collect();
-        spans.sort_unstable();
-        spans.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0)
     }
 
     pub fn size(&self) -> usize {

@@ -6,7 +6,7 @@ use crate::model::{Progress, Tid};
 
 use super::DecodedIndex;
 use super::distance::Rows;
-use super::hnsw::{HnswIndex, Scratch, ScratchPool};
+use super::hnsw::ScratchPool;
 
 const ELEMENTS_A_TASK: usize = 32;
 
@@ -39,7 +39,7 @@ pub(crate) fn unfindable<'a, R: Rows<'a>>(
             let of_chunk = |chunk: &[u32]| {
                 say(chunk.len());
                 pool.with(|scratch| {
-                    let is_missed = |e: &u32| !finds_itself(hnsw, &rows, *e, parameter, scratch);
+                    let is_missed = |e: &u32| !hnsw.finds_itself(&rows, *e, parameter, scratch);
                     chunk.iter().copied().filter(is_missed).collect::<Vec<u32>>()
                 })
             };
@@ -51,8 +51,8 @@ pub(crate) fn unfindable<'a, R: Rows<'a>>(
                 say(chunk.len());
                 // A probed list is searched entirely, and identical vectors are in the same list.
                 let is_missed = |e: &u32| {
-                    let lists = ivfflat.nearest_lists(&centres, &rows.query(*e as usize), parameter);
-                    ivfflat.list_of(*e as usize).is_none_or(|list| !lists.contains(&list))
+                    let is_probed = |list| ivfflat.probes_list(&centres, &rows.query(*e as usize), parameter, list);
+                    !ivfflat.list_of(*e as usize).is_some_and(is_probed)
                 };
                 chunk.iter().copied().filter(is_missed).collect::<Vec<u32>>()
             };
@@ -65,24 +65,4 @@ pub(crate) fn unfindable<'a, R: Rows<'a>>(
     report.elements = missed.len() as u64;
     report.tids.sort_unstable();
     report
-}
-
-fn finds_itself<'a, R: Rows<'a>>(
-    index: &HnswIndex,
-    rows: &R,
-    element: u32,
-    ef_search: u32,
-    scratch: &mut Scratch,
-) -> bool {
-    let query = rows.query(element as usize);
-    let (found, _) = index.search_one(rows, &query, ef_search, scratch);
-    if found.iter().any(|f| f.row() == element) {
-        return true;
-    }
-    let own_distance = rows.distance(&query, element as usize);
-    let is_crowded_out = found.len() >= ef_search.max(1) as usize
-        && found.last().is_some_and(|furthest| furthest.distance() <= own_distance);
-    let store = index.store();
-    let is_identical = |row: u32| store.same_vector(row as usize, store, element as usize);
-    is_crowded_out || found.iter().any(|f| f.distance() <= own_distance && is_identical(f.row()))
 }

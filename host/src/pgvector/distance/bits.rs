@@ -1,6 +1,6 @@
 //! bit.
 
-use super::Rows;
+use super::{Rows, prefetch};
 use crate::pgvector::Metric;
 use crate::pgvector::store::{VectorStore, bit_bytes, row};
 
@@ -40,6 +40,11 @@ impl<'a> Rows<'a> for BitRows<'a> {
     #[inline]
     fn distance(&self, query: &Vec<u8>, i: usize) -> f32 {
         (self.distance)(row(self.data, self.bytes, i), query)
+    }
+
+    #[inline]
+    fn prefetch(&self, i: usize) {
+        prefetch(row(self.data, self.bytes, i));
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use half::f16;
 
-use super::Rows;
+use super::{Rows, prefetch};
 use crate::pgvector::Metric;
 use crate::pgvector::store::{VectorStore, row};
 
@@ -102,6 +102,11 @@ impl<'a> Rows<'a> for DenseRows<'a> {
         (self.kernels.single)(row(self.data, self.dimensions, i), query)
     }
 
+    #[inline]
+    fn prefetch(&self, i: usize) {
+        prefetch(row(self.data, self.dimensions, i));
+    }
+
     fn distances(&self, queries: &[Vec<f32>], rows: Range<usize>, out: &mut [f32]) {
         let block = &self.data[rows.start * self.dimensions..rows.end * self.dimensions];
         blocked(&self.kernels, self.dimensions, queries, block, out);
@@ -140,6 +145,11 @@ impl<'a> Rows<'a> for HalfRows<'a> {
     #[inline]
     fn distance(&self, query: &Vec<f32>, i: usize) -> f32 {
         (self.kernels.half)(row(self.data, self.dimensions, i), query)
+    }
+
+    #[inline]
+    fn prefetch(&self, i: usize) {
+        prefetch(row(self.data, self.dimensions, i));
     }
 
     fn distances(&self, queries: &[Vec<f32>], rows: Range<usize>, out: &mut [f32]) {

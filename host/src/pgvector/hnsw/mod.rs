@@ -4,6 +4,7 @@ mod health;
 mod index;
 mod meta;
 mod reader;
+mod scratch;
 mod search;
 mod suspicious;
 mod tuple;
@@ -11,7 +12,7 @@ mod tuple;
 pub use health::GraphHealth;
 pub use index::HnswIndex;
 pub use reader::HnswReader;
-pub(crate) use search::{Scratch, ScratchPool};
+pub(crate) use scratch::ScratchPool;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fixture;

@@ -9,6 +9,7 @@ mod search;
 pub use health::ClusterHealth;
 pub use index::IvfflatIndex;
 pub use reader::IvfflatReader;
+pub(crate) use search::ListSearch;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fixture;
