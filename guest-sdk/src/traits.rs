@@ -70,6 +70,9 @@ pub fn index_of(issue: &Issue) -> Result<&IndexName, RepairError> {
     issue.index.as_ref().ok_or(RepairError::UnsupportedIssue)
 }
 
+/// The host's own answer among the settings: why it would refuse to set the search parameter for the database.
+pub const PARAMETER_REFUSED: &str = "host.parameter_refused";
+
 /// One of the operator's settings for this policy.
 pub fn setting<'a>(context: &'a RepairContext, name: &str) -> Option<&'a str> {
     context.settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

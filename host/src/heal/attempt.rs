@@ -14,6 +14,9 @@ use crate::model::{
 };
 use crate::postgres::{Connector, Journal, NewRepair, vector_indexes};
 
+/// The host's own answer among a policy's settings: why it would refuse to set the search parameter for the database.
+const PARAMETER_REFUSED: &str = "host.parameter_refused";
+
 /// One agenda item on its way through the strategies.
 pub(super) struct Attempt {
     pub connector: Connector,
@@ -49,7 +52,9 @@ impl Attempt {
         let issue = &self.item.diagnosis.issue;
         let session = self.connector.connect("repair").await?;
         let settings = repair_settings(&self.config, &self.definition);
-        let refusals = repair::refusals(&session, &self.definition, &settings).await?;
+        let mut refusals = repair::refusals(&session, &self.definition, &settings).await?;
+        let method = self.definition.name.method;
+        refusals.parameter = repair::parameter_refusal(&self.connector, &self.journal, method, &settings).await?;
         drop(session);
 
         let mut records = Vec::new();
@@ -260,6 +265,14 @@ pub fn repair_context(
     refusals: &Refusals,
     dry_run: bool,
 ) -> RepairContext {
+    let mut settings: Vec<(String, String)> = config
+        .policies
+        .settings
+        .get(policy)
+        .map(|s| s.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
+        .unwrap_or_default();
+    // The contract has no field for it; a name that a TOML key cannot be without quotes is no operator's setting.
+    settings.extend(refusals.parameter.clone().map(|reason| (PARAMETER_REFUSED.to_owned(), reason)));
     let (schema, name) = diagnosis.issue.index.as_ref().map_or(("", ""), |i| (i.schema.as_str(), i.name.as_str()));
     RepairContext {
         diagnosis: diagnosis.clone(),
@@ -269,12 +282,7 @@ pub fn repair_context(
         consent_irreversible: config.repair.allow_irreversible,
         reinsertion_refused: refusals.reinsertion.clone(),
         rebuild_refused: refusals.rebuild.clone(),
-        settings: config
-            .policies
-            .settings
-            .get(policy)
-            .map(|s| s.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
-            .unwrap_or_default(),
+        settings,
     }
 }
 

@@ -89,11 +89,7 @@ async fn searchable(subject: &Subject<'_>) -> Result<(Arc<DecodedIndex>, StreamR
     }
 }
 
-async fn visible(
-    subject: &Subject<'_>,
-    index: &Arc<DecodedIndex>,
-    tids: &[Tid],
-) -> Result<Vec<Tid>, MeasureError> {
+async fn visible(subject: &Subject<'_>, index: &Arc<DecodedIndex>, tids: &[Tid]) -> Result<Vec<Tid>, MeasureError> {
     let mut visibility = RowVisibility::open(subject.connector, &subject.index.name, &subject.facts).await?;
     visibility.resolve(tids).await?;
     ValueMatcher::new(subject, index.clone()).settle(&mut visibility).await?;
