@@ -60,4 +60,4 @@ pub use exports::on_entry;
 pub use host::actions::AS_IT_IS;
 pub use report::{Report, detail};
 pub use tools::{HostTools, IndexTools};
-pub use traits::{Prioritizer, Ranked, Strategy, index_of, setting};
+pub use traits::{PARAMETER_REFUSED, Prioritizer, Ranked, Strategy, index_of, setting};
