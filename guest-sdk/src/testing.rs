@@ -50,6 +50,7 @@ pub fn context(kind: IssueKind) -> RepairContext {
         consent_irreversible: false,
         reinsertion_refused: None,
         rebuild_refused: None,
+        parameter_refused: None,
         settings: Vec::new(),
     }
 }

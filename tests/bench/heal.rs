@@ -146,6 +146,7 @@ async fn repair(
         consent_irreversible: false,
         reinsertion_refused: refused(method == Method::Rebuild),
         rebuild_refused: refused(method == Method::Surgical),
+        parameter_refused: None,
         settings: Vec::new(),
     };
     let policy_host: Arc<dyn PolicyHost> = host.clone();

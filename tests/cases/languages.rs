@@ -154,7 +154,7 @@ async fn a_strategy_in_python_reinserts_what_no_search_finds() -> Result<()> {
     world
         .sql(&format!("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) {BLIND_OPTIONS}"))
         .await?;
-    let (rows, file) = (world.text(CHECKSUM).await?, indexes_of(&world, "docs").await?[0].file.clone());
+    let (rows, file) = (world.text(CHECKSUM).await?, indexes_of(&world, "docs").await?[0].file);
     // Builds draw lots; this is about what re-insertion does, so that it is given room.
     let config = "[measure]\nmax_blind_share = 0.02\n";
     let sick = policies.run(&world, "check", config, &[]).await?;

@@ -11,7 +11,9 @@ use rand::Rng;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use super::support::{BLIND_OPTIONS, SICK_OPTIONS, World, blind_rows, fill_table, grouped_rows, indexes_of};
+use super::support::{
+    BLIND_OPTIONS, SICK_OPTIONS, World, blind_rows, fill_table, grouped_rows, indexes_of, one_is_left,
+};
 
 /// The swap's lock timeout is 200 ms; the server says of every wait that lasts longer than this that it does.
 const LONG_WAIT_MS: u32 = 250;
@@ -24,23 +26,45 @@ async fn a_rebuild_is_not_noticed() -> Result<()> {
     let world = world("load_rebuild", &rows, SICK_OPTIONS).await?;
     let config = "[repair]\nrollback_window_hours = 0\n[policy.index_rebalance.settings]\nsurgical_max_share = \"0\"\n";
     let file = indexes_of(&world, "docs").await?[0].file;
-    let result = heal_under_load(&world, config, rows.len(), grouped_rows(2_000, 77)).await?;
+    let records = heal_under_load(&world, config, rows.len(), grouped_rows(2_000, 77)).await?;
+    let healed = records.iter().find(|record| record["outcome"] == "healed");
+    let result = healed.with_context(|| format!("nothing was healed: {records:#?}"))?["result"].clone();
     assert!(detail(&result, "build").is_some() && detail(&result, "rows_reinserted").is_none(), "{result:#}");
     let found = indexes_of(&world, "docs").await?;
     assert!(found.len() == 1 && found[0].usable && found[0].file != file, "{found:#?}");
     Ok(())
 }
 
-/// While the clients go on changing the index, re-insertion may not be enough by itself; that it was done is what counts.
+/// The clients go on making blind spots, so that the goal may be missed; what must hold all the same is that nobody is
+/// harmed, that what is healed is healed, and that the history tells the outcome.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_surgical_repair_is_not_noticed() -> Result<()> {
     let rows = blind_rows(11);
     let world = world("load_surgical", &rows, BLIND_OPTIONS).await?;
     let config = "[policy.index_rebalance.settings]\nsurgical_max_share = \"1\"\n";
     let fresh = blind_rows(12)[..2_000].to_vec();
-    let result = heal_under_load(&world, config, rows.len(), fresh).await?;
-    let reinserted = detail(&result, "rows_reinserted").and_then(|rows| rows.parse::<u64>().ok());
-    assert!(reinserted > Some(0), "{result:#}");
+    let before = indexes_of(&world, "docs").await?[0].clone();
+    let options = "SELECT reloptions::text FROM pg_class WHERE relname = 'docs_idx'";
+    let built_with = world.text(options).await?;
+    let records = heal_under_load(&world, config, rows.len(), fresh).await?;
+    let record = &records[0];
+    let (outcome, reason) = (record["outcome"].as_str(), record["reason"].as_str().unwrap_or_default());
+    assert!(matches!(outcome, Some("healed" | "rolled_back")) && !reason.is_empty(), "{record:#}");
+    let told = |name: &str| detail(&record["result"], name).and_then(|text| text.parse::<f64>().ok());
+    if outcome == Some("healed") {
+        assert!(told("rows_reinserted") > Some(0.0), "{record:#}");
+    }
+    let reinsertions =
+        "SELECT count(*) FROM pgheal.journal WHERE action ->> 'kind' = 'reinsert_rows' AND state = 'done'";
+    assert_ne!(world.text(reinsertions).await?, "0", "no rows were re-inserted: {record:#}");
+    let open = "SELECT count(*) FROM pgheal.journal WHERE state = 'intended' \
+                OR (state = 'done' AND action ->> 'kind' = 'raise_ef_construction')";
+    assert_eq!(world.text(open).await?, "0", "steps are open");
+    let found = indexes_of(&world, "docs").await?;
+    one_is_left(&found, &before);
+    if found.iter().any(|index| !index.kept && index.file == before.file) {
+        assert_eq!(world.text(options).await?, built_with, "the index was altered");
+    }
     Ok(())
 }
 
@@ -51,19 +75,19 @@ async fn world(name: &str, rows: &[Vec<f32>], options: &str) -> Result<World> {
     Ok(world)
 }
 
-/// Gives the result of the repair that healed.
-async fn heal_under_load(world: &World, config: &str, rows: usize, fresh: Vec<Vec<f32>>) -> Result<Value> {
+/// Gives the repairs that were made, at least one.
+async fn heal_under_load(world: &World, config: &str, rows: usize, fresh: Vec<Vec<f32>>) -> Result<Vec<Value>> {
     let load = Load::begin(world, rows as i64, fresh).await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let healed = world.pgheal_configured("heal", config, &["--once", "--json"]).await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let seen = load.end().await?;
-    // The load keeps changing the index, so that an issue may be left or come anew.
-    assert!(matches!(healed.code, Some(0 | 1)), "{healed:#?}");
+    // The load keeps changing the index, so that an issue may be left or come anew, or a repair miss its goal.
+    assert!(matches!(healed.code, Some(0 | 1 | 3)), "{healed:#?}");
     let document = healed.json()?;
-    let repairs = document["repairs"].as_array().context("no repairs")?;
-    let repair = repairs.iter().find(|r| r["outcome"] == "healed" && r["strategy"] == "index_rebalance");
-    let result = repair.with_context(|| format!("nothing was healed: {document:#}"))?["result"].clone();
+    let repairs = document["repairs"].as_array().into_iter().flatten();
+    let repairs: Vec<Value> = repairs.filter(|r| r["strategy"] == "index_rebalance").cloned().collect();
+    ensure!(!repairs.is_empty(), "nothing was repaired: {document:#}");
 
     for (what, statements) in &seen.statements {
         ensure!(*statements > 20, "only {statements} statements of the client that does {what}");
@@ -86,7 +110,7 @@ async fn heal_under_load(world: &World, config: &str, rows: usize, fresh: Vec<Ve
     let nulls = world.text("SELECT count(*) FROM docs WHERE embedding IS NULL").await?;
     assert_eq!(nulls, "0");
     eprintln!("{}: {:?}, slowest {:?}", world.database, seen.statements, seen.slowest);
-    Ok(result)
+    Ok(repairs)
 }
 
 fn detail(result: &Value, name: &str) -> Option<String> {

@@ -16,6 +16,8 @@ pub struct RepairContext {
     pub reinsertion_refused: Option<String>,
     /// Why the index cannot be rebuilt beside the old one, where it cannot.
     pub rebuild_refused: Option<String>,
+    /// Why the index's search parameter cannot be set for the database, where it cannot.
+    pub parameter_refused: Option<String>,
     /// The policy's settings in force, by name; filled in with the call.
     pub settings: Vec<(String, String)>,
 }

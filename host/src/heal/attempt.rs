@@ -6,12 +6,12 @@ use anyhow::Context;
 use super::observe::measure_options;
 use super::repair::{self, Consents, PolicyRole, Refusals, RepairHost, RepairSettings};
 use super::verify::{self, Targets, Verdict};
-use crate::cli::report::measurement_json;
 use crate::components::{CallError, Grant, Policies, PolicyHost, RepairContext, StrategyPolicy};
 use crate::config::Config;
 use crate::measure::{Measurement, measure};
 use crate::model::{
     AgendaItem, Diagnosis, IndexDefinition, Outcome, Progress, RepairDetail, RepairRecord, RepairResult,
+    measurement_json,
 };
 use crate::postgres::{Connector, Journal, NewRepair, vector_indexes};
 
@@ -50,7 +50,9 @@ impl Attempt {
         let issue = &self.item.diagnosis.issue;
         let session = self.connector.connect("repair").await?;
         let settings = repair_settings(&self.config, &self.definition);
-        let refusals = repair::refusals(&session, &self.definition, &settings).await?;
+        let mut refusals = repair::refusals(&session, &self.definition, &settings).await?;
+        let method = self.definition.name.method;
+        refusals.parameter = repair::parameter_refusal(&self.connector, &self.journal, method, &settings).await?;
         drop(session);
 
         let mut records = Vec::new();
@@ -152,13 +154,13 @@ impl Run<'_> {
             }
             Err(error) => return Ok(self.undo(Some(result), stopped(&error)).await),
         }
-        self.host.commit_sql().await?;
+        let wrote_sql = self.host.commit_sql().await?;
         let settled = self.host.settle().await?;
         if !settled.failed.is_empty() {
             tracing::warn!(repair = self.id, "left behind: {}", settled.failed.join("; "));
         }
 
-        let after = match self.measure_after().await {
+        let after = match self.measure_after(wrote_sql).await {
             Ok(after) => after,
             Err(error) => {
                 let reason = format!("the repair could not be verified: {error:#}");
@@ -182,9 +184,13 @@ impl Run<'_> {
         }
     }
 
-    /// On the same probes; found by name, because a swap gives the name to another OID.
-    async fn measure_after(&self) -> anyhow::Result<Measurement> {
+    /// On the same probes; found by name, because a swap gives the name to another OID. Where the host has just
+    /// measured what the repair left, that is it.
+    async fn measure_after(&self, wrote_sql: bool) -> anyhow::Result<Measurement> {
         let Attempt { connector, config, definition, progress, .. } = self.attempt;
+        if !wrote_sql && let Some(measured) = self.host.measured_just_now().await? {
+            return Ok(measured);
+        }
         let name = &definition.name;
         let session = connector.connect("verify").await?;
         let definition = vector_indexes(&session, Some(&name.qualified()))
@@ -273,6 +279,7 @@ pub fn repair_context(config: &Config, diagnosis: &Diagnosis, refusals: &Refusal
         consent_irreversible: config.repair.allow_irreversible,
         reinsertion_refused: refusals.reinsertion.clone(),
         rebuild_refused: refusals.rebuild.clone(),
+        parameter_refused: refusals.parameter.clone(),
         settings: Vec::new(),
     }
 }

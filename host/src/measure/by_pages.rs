@@ -4,26 +4,32 @@ use super::awaiting;
 use super::blocking::compute_with_progress;
 use super::simulation::Simulation;
 use super::{
-    MeasureError, Measurement, Subject, by_scans, decode, grid, notes, queries, structure, unknown, unmeasured,
+    Begun, MeasureError, Measurement, Subject, by_scans, decode, grid, notes, queries, structure, unknown, unmeasured,
 };
 use crate::model::{AccessMethod, CurvePoint, IndexHealth, Measured, SearchQuality, Tid, Unfindable};
 use crate::pgvector::{DecodedIndex, Evaluation, ProbeSet, StructureHealth, UnfindableReport};
 
 /// Measures from one pass over the pages.
-pub(super) async fn measure(subject: &Subject<'_>, given: Option<Arc<ProbeSet>>) -> Result<Measurement, MeasureError> {
+pub(super) async fn measure(
+    subject: &Subject<'_>,
+    given: Option<Arc<ProbeSet>>,
+    begun: Option<Begun>,
+) -> Result<Measurement, MeasureError> {
     let name = subject.index.name.qualified();
-    let (index, report) = match decode::decode(subject).await {
-        Ok(decoded) => decoded,
-        Err(MeasureError::Undecodable(error)) => {
-            let reason = format!("the index cannot be decoded: {error}");
-            let parameter = subject.parameter.clone();
-            return Ok(unmeasured(unknown::health(&subject.index, subject.options, parameter, &reason)));
-        }
-        Err(error) => return Err(error.or_dropped(&name)),
+    let (index, report, known) = match begun {
+        Some(begun) => (begun.index, begun.pages, Some(begun.unfindable)),
+        None => match decode::decode(subject).await {
+            Ok((index, report)) => (Arc::new(index), report, None),
+            Err(MeasureError::Undecodable(error)) => {
+                let reason = format!("the index cannot be decoded: {error}");
+                let parameter = subject.parameter.clone();
+                return Ok(unmeasured(unknown::health(&subject.index, subject.options, parameter, &reason)));
+            }
+            Err(error) => return Err(error.or_dropped(&name)),
+        },
     };
-    let index = Arc::new(index);
     let health = index.health();
-    let mut measurement = searches(subject, &index, &health, given).await.map_err(|e| e.or_dropped(&name))?;
+    let mut measurement = searches(subject, &index, &health, given, known).await.map_err(|e| e.or_dropped(&name))?;
     measurement.health.notes.extend(notes::of_pace(&report));
     if structure::gaps(&health).is_none() {
         measurement.health.notes.extend(structure::notes(&health));
@@ -36,6 +42,7 @@ async fn searches(
     index: &Arc<DecodedIndex>,
     health: &StructureHealth,
     given: Option<Arc<ProbeSet>>,
+    known: Option<UnfindableReport>,
 ) -> Result<Measurement, MeasureError> {
     let method = subject.index.name.method;
     let options = subject.options;
@@ -63,7 +70,7 @@ async fn searches(
         return by_scans::measure_large(subject, with_search).await;
     }
     let probes = probes(subject, index, given).await?;
-    match simulate(subject, index, health, &probes).await {
+    match simulate(subject, index, health, &probes, known).await {
         Ok(found) => {
             let mut health = with_search(found.search, found.awaiting);
             health.notes = found.notes;
@@ -89,6 +96,7 @@ async fn simulate(
     index: &Arc<DecodedIndex>,
     health: &StructureHealth,
     probes: &Arc<ProbeSet>,
+    known: Option<UnfindableReport>,
 ) -> Result<Found, MeasureError> {
     let mut simulation = Simulation::prepare(subject, index.clone(), probes.clone()).await?;
     let awaiting = awaiting::count(&simulation, health);
@@ -114,7 +122,11 @@ async fn simulate(
     if let (AccessMethod::Hnsw, Some(parameter)) = (subject.index.name.method, subject.parameter.get()) {
         found.notes.extend(notes::of_small_ef(parameter, subject.options.k, probes.is_sampled()));
     }
-    match unfindable(subject, index).await? {
+    let unfindable = match known {
+        Some(report) => Measured::Known(report),
+        None => unfindable(subject, index).await?,
+    };
+    match unfindable {
         Measured::Known(report) => {
             found.notes.extend(notes::of_sample(report.of_sampled, structure::live(health)));
             found.search.unfindable =

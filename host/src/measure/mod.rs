@@ -8,6 +8,7 @@ mod by_scans;
 mod decode;
 mod error;
 mod grid;
+mod lost;
 mod notes;
 mod options;
 mod queries;
@@ -28,6 +29,7 @@ use crate::postgres::{
 
 pub use decode::read_index;
 pub use error::MeasureError;
+pub use lost::{Begun, misplaced_rows, unfindable_rows};
 pub use options::MeasureOptions;
 pub use scans::{real_scan_quality, scan_latency_ms};
 
@@ -69,6 +71,18 @@ pub async fn measure(
     probes: Option<Arc<ProbeSet>>,
     progress: &dyn Progress,
 ) -> Result<Measurement, MeasureError> {
+    measure_on(connector, index, options, probes, None, progress).await
+}
+
+/// As `measure`; where it was begun, on the pages that were read then.
+pub async fn measure_on(
+    connector: &Connector,
+    index: &IndexDefinition,
+    options: &MeasureOptions,
+    probes: Option<Arc<ProbeSet>>,
+    begun: Option<Begun>,
+    progress: &dyn Progress,
+) -> Result<Measurement, MeasureError> {
     let parameter = options.parameter_override.map(Measured::Known);
     let subject = match Subject::open(connector, index, options, parameter, progress).await? {
         Opened::Subject(subject) => subject,
@@ -80,7 +94,7 @@ pub async fn measure(
     let overrides = parameter_overrides(&subject.session).await?;
     let mut measurement = match &subject.facts.page_access {
         PageAccess::None { reason } => by_scans::measure(&subject, reason).await?,
-        _ => by_pages::measure(&subject, probes).await?,
+        _ => by_pages::measure(&subject, probes, begun).await?,
     };
     measurement.health.notes.extend(notes::of_settings(&subject.index, iterative.as_deref(), &overrides));
     Ok(measurement)

@@ -6,6 +6,7 @@ mod health;
 mod index;
 mod issue;
 mod measured;
+mod measurement_json;
 mod metrics;
 mod outcome;
 mod progress;
@@ -23,6 +24,7 @@ pub use issue::{
     LearningDrift, PerformanceDegradation, Severity,
 };
 pub use measured::{Measured, UnknownField};
+pub use measurement_json::{measurement_json, short_parameter};
 pub use metrics::HealingMetrics;
 pub use outcome::{Outcome, RepairDetail, RepairRecord, RepairResult};
 pub use progress::{Progress, Silent};

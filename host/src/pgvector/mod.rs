@@ -16,6 +16,7 @@ mod hnsw;
 mod index;
 mod ivfflat;
 mod kind;
+mod misplaced;
 mod page;
 mod pairing_heap;
 mod probes;

@@ -229,7 +229,9 @@ mod tests {
     fn items_may_be_in_any_order_but_not_overlap() {
         let check = |pointers: &[(u32, u32)], expected: bool| {
             let mut builder = PageBuilder::new(8192, ID);
-            pointers.iter().for_each(|_| drop(builder.add(&[1; 16])));
+            for _ in pointers {
+                let _ = builder.add(&[1; 16]);
+            }
             let mut bytes = builder.finish();
             for (i, (start, length)) in pointers.iter().enumerate() {
                 let pointer = start | 1 << 15 | length << 17;

@@ -30,13 +30,18 @@ impl ProbeSet {
         if !index.vectors_kept() {
             return Err(IndexError::VectorsNotKept);
         }
+        Ok(Self::of_elements(index, &index.sample_elements(count, seed)))
+    }
+
+    /// These elements of an index whose vectors are kept.
+    pub(super) fn of_elements(index: &DecodedIndex, elements: &[u32]) -> Self {
         let mut vectors = VectorStore::new(index.vector_type(), index.dimensions());
-        let mut own_tids = Vec::new();
-        for element in index.sample_elements(count, seed) {
-            vectors.push_from(index.store(), element as usize);
-            own_tids.push(own(index, element));
+        let mut own_tids = Vec::with_capacity(elements.len());
+        for element in elements {
+            vectors.push_from(index.store(), *element as usize);
+            own_tids.push(own(index, *element));
         }
-        Ok(ProbeSet { metric: index.metric(), vectors, own_tids, sampled: true })
+        ProbeSet { metric: index.metric(), vectors, own_tids, sampled: true }
     }
 
     /// From what `vector_send`, `halfvec_send`, `varbit_send` or `sparsevec_send` gave: real queries, which

@@ -94,7 +94,8 @@ fn not_surgical(
     let limit = setting(context, "surgical_max_share").and_then(|text| text.parse().ok()).unwrap_or(SURGICAL_MAX_SHARE);
     Ok(match health.and_then(unfindable_share) {
         None => Some("the unfindable rows are unknown".to_owned()),
-        Some(0.0) if !matches!(kind, IssueKind::Fragmentation(_)) => {
+        // Blind queries without an unfindable element: rows that are found without their neighbours.
+        Some(0.0) if !matches!(kind, IssueKind::Fragmentation(_) | IssueKind::BlindSpots(_)) => {
             Some("every element is found by a search for its own vector".to_owned())
         }
         Some(share) if share > limit => {

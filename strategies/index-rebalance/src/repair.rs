@@ -1,6 +1,6 @@
 use pgheal_guest_sdk::*;
 
-use crate::goal::Goal;
+use crate::goal::{Goal, unfindable_share};
 use crate::plan::{self, Method, plan};
 use crate::rebuild::{rebuild, reindex};
 use crate::surgical::{Outcome, measured, reconnect};
@@ -16,6 +16,7 @@ pub fn repair(tools: &dyn IndexTools, kind: &IssueKind, context: &RepairContext)
     };
     let mut method = plan(kind, tools.method(), health.as_ref(), context)?;
     let mut report = Report::new("");
+    let mut kept = None;
     goal.write(&mut report);
     if let Some(health) = &health {
         measured(&mut report, "before", health);
@@ -27,8 +28,10 @@ pub fn repair(tools: &dyn IndexTools, kind: &IssueKind, context: &RepairContext)
             Outcome::NotEnough(missing) => {
                 report.add("escalated", &missing);
                 warn!("re-insertion was not enough: {missing}");
-                health = Some(tools.health()?);
-                method = plan::rebuild("index_rebuild", missing, context)?;
+                let left = tools.health()?;
+                kept = what_stays(found, &left);
+                health = Some(left);
+                method = plan::rebuild("index_rebuild", missing, context).map_err(|error| and_stays(error, &kept))?;
             }
         }
     }
@@ -36,7 +39,8 @@ pub fn repair(tools: &dyn IndexTools, kind: &IssueKind, context: &RepairContext)
         Method::Rebuild { repair_type, because } => {
             report.repair_type(repair_type);
             report.add("because", because);
-            rebuild(tools, kind, &goal, context, health.as_ref(), &mut report)?;
+            rebuild(tools, kind, &goal, context, health.as_ref(), &mut report)
+                .map_err(|error| and_stays(error, &kept))?;
         }
         Method::Reindex { because } => {
             report.repair_type("index_rebuild");
@@ -48,6 +52,33 @@ pub fn repair(tools: &dyn IndexTools, kind: &IssueKind, context: &RepairContext)
         }
     }
     Ok(report.success())
+}
+
+/// What re-insertion did for the index although the goal is missed: nothing of it is taken back.
+fn what_stays(before: &IndexHealth, after: &IndexHealth) -> Option<String> {
+    let (blind_before, blind_after) = (before.blind_share?, after.blind_share?);
+    let (share_before, share_after) = (unfindable_share(before)?, unfindable_share(after)?);
+    (share_after < share_before && blind_after <= blind_before).then(|| {
+        format!(
+            "what re-insertion gained stays: {:.2} % unfindable, before {:.2} %; {:.2} % blind, before {:.2} %",
+            share_after * 100.0,
+            share_before * 100.0,
+            blind_after * 100.0,
+            blind_before * 100.0
+        )
+    })
+}
+
+/// The failure of the stronger method, with what stays all the same.
+fn and_stays(error: RepairError, kept: &Option<String>) -> RepairError {
+    match (error, kept) {
+        (RepairError::CannotImprove(reason), Some(kept)) => RepairError::CannotImprove(format!("{reason}; {kept}")),
+        (RepairError::ValidationFailed(reason), Some(kept)) => {
+            RepairError::ValidationFailed(format!("{reason}; {kept}"))
+        }
+        (RepairError::Host(reason), Some(kept)) => RepairError::Host(format!("{reason}; {kept}")),
+        (error, _) => error,
+    }
 }
 
 #[cfg(test)]
@@ -104,7 +135,10 @@ mod tests {
     fn what_reinsertion_does_not_reach_is_built_denser() {
         let stuck = vec![sick(0.90, 0.03, 700), sick(0.92, 0.02, 690)];
         let index = PlayedIndex::new(stuck.clone(), vec![(health(), true)]);
-        let rounds = ["reinsert 700", "vacuum", "reinsert 690", "vacuum", "reinsert 690", "vacuum"];
+        // The first round leaves fewer blind queries; the three after it gain nothing.
+        let rounds =
+            ["reinsert 700", "vacuum"].into_iter().chain(["reinsert 690", "vacuum"].into_iter().cycle().take(6));
+        let rounds: Vec<&str> = rounds.collect();
         let calls = [&rounds[..], &["build m=16 ef_construction=128", "swap"]].concat();
         check(&index, &blind_spots(), &context(), &calls, Ok("index_rebuild"));
 
@@ -122,6 +156,17 @@ mod tests {
         let index = PlayedIndex::new(vec![dense.clone()], vec![(dense, false)]);
         let calls = ["build", "discard"];
         check(&index, &blind_spots(), &context(), &calls, Err("the gate is not passed: played"));
+    }
+
+    #[test]
+    fn what_reinsertion_gained_is_told_where_the_rebuild_fails() {
+        let mut first = sick(0.90, 0.03, 700);
+        let mut then = sick(0.93, 0.02, 90);
+        (first.m, first.ef_construction, then.m, then.ef_construction) = (Some(48), Some(200), Some(48), Some(200));
+        let index = PlayedIndex::new(vec![first, then.clone()], vec![(then, false)]);
+        let result = repair(&index, &blind_spots(), &context());
+        let Err(RepairError::CannotImprove(reason)) = result else { panic!("{result:?}") };
+        assert!(reason.contains("stays: 0.90 % unfindable, before 7.00 %; 2.00 % blind, before 3.00 %"), "{reason}");
     }
 
     #[test]
@@ -179,7 +224,7 @@ mod tests {
         let kind = IssueKind::LowRecall(LowRecall { recall: 0.6, p5: 0.0, target: 0.95, k: 10, parameter_in_force: 1 });
         let mut index = PlayedIndex::new(vec![lists(0.6, 50)], vec![(lists(0.8, 50), true), (lists(0.96, 10), true)]);
         index.method = AccessMethod::Ivfflat;
-        let calls = ["build", "discard", "build lists=10", "swap"];
+        let calls = ["build", "discard", "build lists=11", "swap"];
         check(&index, &kind, &context(), &calls, Ok("cluster_retraining"));
     }
 

@@ -7,6 +7,8 @@ const MAX_ROUNDS: u32 = 10;
 const ROWS_PER_ROUND: u32 = 20_000;
 /// Fewer unfindable elements than this are left alone.
 const GOOD_ENOUGH_SHARE: f64 = 0.001;
+/// Up to this share of unfindable elements, all is measured: the goal may be met.
+const FEW_SHARE: f64 = 0.005;
 /// So many rounds in a row without a gain end it.
 const MAX_IDLE_ROUNDS: u32 = 3;
 /// A round that leaves more than this of the unfindable elements gains too little to go on.
@@ -21,6 +23,7 @@ pub enum Outcome {
 
 /// Re-inserts the rows that no search finds and vacuums, round by round while it gains. A row that the search does
 /// not find gets a new element with fresh edges, and becomes a way into its region for others; hence the rounds.
+/// Between them only the unfindable rows are measured; all of it where few are left or nothing is gained.
 pub fn reconnect(
     tools: &dyn IndexTools,
     kind: &IssueKind,
@@ -29,21 +32,17 @@ pub fn reconnect(
     report: &mut Report,
 ) -> Result<Outcome, RepairError> {
     let (mut rounds, mut rows, mut wal_bytes, mut took_ms) = (0, 0, 0, 0);
-    let (mut best, mut idle_rounds) = (health.unfindable, 0);
+    let mut lost = tools.unfindable_rows(ROWS_PER_ROUND)?;
+    let (mut best, mut idle_rounds) = (Progress::of(&health, lost.len()), 0);
     let mut missing = goal.met(kind, &health).err();
     let stopped = loop {
-        let share = unfindable_share(&health);
-        if missing.is_none() && share.is_none_or(|share| share <= GOOD_ENOUGH_SHARE) {
-            break None;
-        }
         if rounds == MAX_ROUNDS {
             break Some(format!("{MAX_ROUNDS} rounds were not enough"));
         }
-        let unfindable = tools.unfindable_rows(ROWS_PER_ROUND)?;
-        if unfindable.is_empty() {
-            break Some("every element is found by a search for its own vector".to_owned());
+        if lost.is_empty() {
+            break Some("every element is found by a search for its own vector, with its neighbours".to_owned());
         }
-        let done = match tools.reinsert_rows(&unfindable) {
+        let done = match tools.reinsert_rows(&lost) {
             Ok(done) => done,
             Err(HostError::Denied(reason)) => break Some(format!("rows cannot be re-inserted: {reason}")),
             Err(error) => return Err(error.into()),
@@ -52,27 +51,40 @@ pub fn reconnect(
         rounds += 1;
         rows += done.rows;
         wal_bytes += done.wal_bytes;
-        let before = health.unfindable;
-        health = tools.health()?;
-        missing = goal.met(kind, &health).err();
+        lost = tools.unfindable_rows(ROWS_PER_ROUND)?;
         info!(
-            "round {rounds}: {} rows re-inserted, {} skipped; unfindable {} -> {}, recall {}",
+            "round {rounds}: {} rows re-inserted, {} skipped, {} are unfindable",
             done.rows,
             done.skipped,
-            or_unknown(before),
-            or_unknown(health.unfindable),
-            or_unknown(health.recall)
+            lost.len()
         );
         // One bad round proves nothing: vacuum relinks the neighbours of what it removes, sometimes badly.
-        idle_rounds = if gained(best, health.unfindable) { 0 } else { idle_rounds + 1 };
-        best = best.min(health.unfindable);
-        if idle_rounds > 0 && missing.is_none() {
+        let gained = best.gained(lost.len());
+        let few = health.unfindable_of.is_some_and(|of| lost.len() as f64 <= of as f64 * FEW_SHARE);
+        if gained && !few {
+            (best.lost, idle_rounds) = (lost.len(), 0);
+            continue;
+        }
+        health = tools.health()?;
+        missing = goal.met(kind, &health).err();
+        // Where few are left, the blind queries tell whether it goes on getting better.
+        let better = gained || best.fewer_blind(&health);
+        idle_rounds = if better { 0 } else { idle_rounds + 1 };
+        best.note(&health, lost.len());
+        let share = unfindable_share(&health);
+        if missing.is_none() && (idle_rounds > 0 || share.is_none_or(|share| share <= GOOD_ENOUGH_SHARE)) {
             break None;
         }
         if idle_rounds == MAX_IDLE_ROUNDS {
             break Some(format!("{MAX_IDLE_ROUNDS} rounds gained too little"));
         }
+        // Now that all is measured, rows that are found without their neighbours are among them.
+        lost = tools.unfindable_rows(ROWS_PER_ROUND)?;
     };
+    if rounds > 0 {
+        health = tools.health()?;
+        missing = goal.met(kind, &health).err();
+    }
     report.add("rounds", rounds);
     report.add("rows_reinserted", rows);
     report.add("reinsertion_ms", took_ms);
@@ -85,10 +97,31 @@ pub fn reconnect(
     })
 }
 
-fn gained(before: Option<u64>, after: Option<u64>) -> bool {
-    match (before, after) {
-        (Some(before), Some(after)) => (after as f64) <= before as f64 * MUST_REMAIN_BELOW,
-        _ => false,
+/// The best that was seen so far.
+struct Progress {
+    lost: usize,
+    blind_share: Option<f64>,
+}
+
+impl Progress {
+    fn of(health: &IndexHealth, lost: usize) -> Self {
+        Progress { lost, blind_share: health.blind_share }
+    }
+
+    fn gained(&self, lost: usize) -> bool {
+        (lost as f64) <= self.lost as f64 * MUST_REMAIN_BELOW
+    }
+
+    fn fewer_blind(&self, health: &IndexHealth) -> bool {
+        matches!((self.blind_share, health.blind_share), (Some(before), Some(now)) if now <= before * MUST_REMAIN_BELOW && now < before)
+    }
+
+    fn note(&mut self, health: &IndexHealth, lost: usize) {
+        self.lost = self.lost.min(lost);
+        self.blind_share = match (self.blind_share, health.blind_share) {
+            (Some(before), Some(now)) => Some(before.min(now)),
+            (before, now) => now.or(before),
+        };
     }
 }
 

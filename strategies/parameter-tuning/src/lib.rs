@@ -39,6 +39,9 @@ impl Strategy for ParameterTuning {
         let (Ok(tools), true) = (HostTools::of(issue), Self::can_repair(issue)) else {
             return "nothing: this kind of issue is not about a search parameter".to_owned();
         };
+        if let Some(reason) = tune::refused(context) {
+            return format!("nothing: {reason}");
+        }
         match tools.health() {
             Ok(health) => match choose(&health, &issue.kind, &goal) {
                 Ok(choice) => format!(

@@ -20,6 +20,10 @@ pub fn tune(tools: &dyn IndexTools, kind: &IssueKind, context: &RepairContext) -
     choose(&health, kind, &goal).map_err(RepairError::CannotImprove)?;
     let choices = candidates(&health, &goal).map_err(RepairError::CannotImprove)?;
 
+    // Real scans take long; what the host will refuse is refused before them.
+    if let Some(reason) = refused(context) {
+        return Err(RepairError::Host(format!("not granted: {reason}")));
+    }
     let in_force = choices[0].in_force;
     let before = tools.validate_on_scans(in_force)?;
     let (choice, after) = first_that_holds(tools, &choices, &goal)?;
@@ -44,6 +48,11 @@ pub fn tune(tools: &dyn IndexTools, kind: &IssueKind, context: &RepairContext) -
         .detail("recall_target", goal.recall)
         .detail("max_blind_share", goal.max_blind_share)
         .success())
+}
+
+/// Why the host would not set the parameter for the database; of a role's own setting nothing is known before.
+pub fn refused(context: &RepairContext) -> Option<&str> {
+    if setting(context, "role").is_some() { None } else { context.parameter_refused.as_deref() }
 }
 
 fn first_that_holds(
@@ -138,6 +147,18 @@ mod tests {
         let mut refused = index(0.955, 0.97);
         refused.refuse_settings = true;
         check(&refused, &context, &[], Err("not granted: somebody else set it"));
+    }
+
+    #[test]
+    fn a_setting_of_somebody_else_is_refused_before_any_scan() {
+        let mut context = testing::context(kind());
+        context.parameter_refused = Some("somebody else set it".into());
+        // No scans are played: one would fail with another reason.
+        let mut unscanned = index(0.955, 0.97);
+        unscanned.scans.clear();
+        check(&unscanned, &context, &[], Err("not granted: somebody else set it"));
+        context.settings.push(("role".into(), "app".into()));
+        check(&index(0.955, 0.97), &context, &["set hnsw.ef_search=80 for role app"], Ok(80));
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub fn context(issue: &Issue) -> RepairContext {
         consent_irreversible: false,
         reinsertion_refused: None,
         rebuild_refused: None,
+        parameter_refused: None,
         settings: Vec::new(),
     }
 }

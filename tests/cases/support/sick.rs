@@ -12,7 +12,7 @@ pub fn grouped_rows(count: usize, seed: u64) -> Vec<Vec<f32>> {
 }
 
 /// The definition of an index whose searches miss some rows of `blind_rows`, few enough to be re-inserted.
-pub const BLIND_OPTIONS: &str = "WITH (m = 8, ef_construction = 24)";
+pub const BLIND_OPTIONS: &str = "WITH (m = 8, ef_construction = 40)";
 
 /// 12,000 rows in 60 tight groups around real ones; the same groups for every seed.
 pub fn blind_rows(seed: u64) -> Vec<Vec<f32>> {

@@ -1,10 +1,9 @@
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
-use super::json::short_parameter;
 use super::{IndexReport, Proposal, Report};
 use crate::heal::IndexFindings;
 use crate::heal::detect::Verdict;
-use crate::model::{Issue, Measured, Outcome, RepairRecord, Structure};
+use crate::model::{Issue, Measured, Outcome, RepairRecord, Structure, short_parameter};
 
 const WIDTH_WITHOUT_TERMINAL: u16 = 150;
 

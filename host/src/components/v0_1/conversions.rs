@@ -151,6 +151,7 @@ pub(super) fn repair_context(context: &RepairContext) -> context::RepairContext 
         consent_irreversible: context.consent_irreversible,
         reinsertion_refused: context.reinsertion_refused.clone(),
         rebuild_refused: context.rebuild_refused.clone(),
+        parameter_refused: context.parameter_refused.clone(),
         settings: context.settings.clone(),
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use crate::components::{
     BuildOptions, Candidate, Comparison, HostError, PolicyHost, Reinsertion, SettingScope, SqlRows, SqlValue,
 };
-use crate::measure::{self, MeasureOptions, Measurement};
+use crate::measure::{self, MeasureError, MeasureOptions, Measurement};
 use crate::model::{AccessMethod, IndexDefinition, IndexHealth, IndexName, Progress, Tid};
 use crate::pgvector::ProbeSet;
 use crate::postgres::{Connector, Journal, Step, StepRecord, index_definition};
@@ -87,6 +87,22 @@ impl RepairHost {
         self.work.state.lock().await.probes.clone()
     }
 
+    /// The last measurement, where nothing was changed since and it is only seconds old.
+    ///
+    /// # Errors
+    /// Where the index cannot be looked up any more.
+    pub async fn measured_just_now(&self) -> Result<Option<Measurement>, HostError> {
+        let Some(index) = &self.work.index else { return Ok(None) };
+        let (_session, definition) = self.work.open(&index.name, "verify").await?;
+        let state = self.work.state.lock().await;
+        let last = state.last.as_ref().filter(|last| last.is_just_made_of(definition.name.oid));
+        Ok(last.map(|last| Measurement {
+            health: last.health.clone(),
+            unfindable_rows: last.unfindable_rows.clone(),
+            probes: state.probes.clone(),
+        }))
+    }
+
     /// Ends the policy's own transaction: its SQL stays. False where there was none.
     pub async fn commit_sql(&self) -> Result<bool, HostError> {
         match self.work.sandbox.lock().await.take() {
@@ -140,7 +156,7 @@ impl RepairHost {
         work.abandoned.send_replace(true);
         self.rollback_sql().await?;
         let mut state = work.state.lock().await;
-        state.last = None;
+        state.forget();
         work.journal.begin_rollback(work.repair_id).await.map_err(journal_error)?;
         let steps = work.journal.steps(work.repair_id).await.map_err(journal_error)?;
         undo_steps(&work.connector, &work.journal, &steps, work.settings.stall_limit, work.progress.as_ref()).await
@@ -259,18 +275,52 @@ impl Work {
     }
 
     pub async fn measure_apart(&self, state: &mut State, index: &IndexDefinition) -> Result<Measurement, HostError> {
+        let begun = match state.begun.take() {
+            Some((oid, begun)) if oid == index.name.oid => Some(begun),
+            other => {
+                state.begun = other;
+                None
+            }
+        };
         // The curve is most of a measurement's cost. A graph's matters before the repair only; that of lists tells how
         // many of them to make.
         let curve = state.probes.is_none() || index.name.method == AccessMethod::Ivfflat;
         let options = MeasureOptions { curve: curve && self.measure.curve, ..self.measure.clone() };
         let measurement =
-            measure::measure(&self.connector, index, &options, state.probes.clone(), self.progress.as_ref())
+            measure::measure_on(&self.connector, index, &options, state.probes.clone(), begun, self.progress.as_ref())
                 .await
-                .map_err(|e| HostError::Unknown(format!("{} could not be measured: {e}", index.name)))?;
+                .map_err(|e| not_measured(index, e))?;
         if state.probes.is_none() {
             state.probes = measurement.probes.clone();
         }
         Ok(measurement)
+    }
+
+    /// The rows that re-insertion would help, without the rest of a measurement where there is none. Where the index
+    /// is as good as free of unfindable rows and misses its target all the same, the misplaced ones are among them.
+    async fn lost_rows(&self, state: &mut State, index: &IndexDefinition) -> Result<Vec<Tid>, HostError> {
+        let (connector, progress) = (&self.connector, self.progress.as_ref());
+        let settings = &self.settings;
+        let Some(last) = state.last.as_mut().filter(|last| last.is_fresh_of(index.name.oid)) else {
+            let begun = measure::unfindable_rows(connector, index, &self.measure, progress)
+                .await
+                .map_err(|e| not_measured(index, e))?;
+            let rows = begun.unfindable_rows.clone();
+            state.begun = Some((index.name.oid, begun));
+            return Ok(rows);
+        };
+        let mut rows = last.unfindable_rows.clone();
+        if last.is_blind_beside_unfindable(settings.recall_target, settings.max_blind_share) {
+            if last.misplaced_rows.is_none() {
+                let found = measure::misplaced_rows(connector, index, &self.measure, progress).await;
+                last.misplaced_rows = Some(found.map_err(|e| not_measured(index, e))?);
+            }
+            let misplaced = last.misplaced_rows.iter().flatten().copied();
+            let misplaced: Vec<Tid> = misplaced.filter(|tid| !last.unfindable_rows.contains(tid)).collect();
+            rows.extend(&misplaced);
+            state.misplaced = misplaced.into_iter().collect();
+        }
+        Ok(rows)
     }
 
     pub async fn begin(&self, step: &Step) -> Result<i64, HostError> {
@@ -301,6 +351,10 @@ impl Work {
     }
 }
 
+fn not_measured(index: &IndexDefinition, error: MeasureError) -> HostError {
+    HostError::Unknown(format!("{} could not be measured: {error}", index.name))
+}
+
 #[async_trait]
 impl PolicyHost for RepairHost {
     async fn query(&self, sql: &str, params: Vec<SqlValue>) -> Result<SqlRows, HostError> {
@@ -323,9 +377,9 @@ impl PolicyHost for RepairHost {
     async fn unfindable_rows(&self, index: &IndexName, limit: u32) -> Result<Vec<Tid>, HostError> {
         let (_session, definition) = self.work.open(index, "measure").await?;
         let mut state = self.work.state.lock().await;
-        self.work.measure(&mut state, &definition).await?;
-        let last = state.last.as_ref().ok_or_else(gone)?;
-        Ok(last.unfindable_rows.iter().copied().take(limit as usize).collect())
+        let mut rows = self.work.lost_rows(&mut state, &definition).await?;
+        rows.truncate(limit as usize);
+        Ok(rows)
     }
 
     async fn past_duration_ms(&self, repair_type: &str) -> Option<u64> {

@@ -23,6 +23,7 @@ mod statement;
 mod undo;
 mod watch;
 
+pub use actions::parameter_refusal;
 pub use gate::{Figures, GateVerdict, judge};
 pub use host::RepairHost;
 pub use recovery::{Expired, Recovery, drop_expired, recover};

@@ -14,6 +14,8 @@ pub struct Refusals {
     pub reinsertion: Option<String>,
     /// Why it cannot be built beside and swapped.
     pub rebuild: Option<String>,
+    /// Why its search parameter cannot be set for the database, where that was asked.
+    pub parameter: Option<String>,
 }
 
 const FACTS: &str = "
@@ -43,6 +45,7 @@ pub async fn refusals(
     Ok(Refusals {
         reinsertion: facts.against_reinsertion(index, settings).or(column.err()),
         rebuild: facts.against_rebuild(index),
+        parameter: None,
     })
 }
 

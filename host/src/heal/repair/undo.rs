@@ -4,7 +4,9 @@ use crate::components::HostError;
 use crate::model::Progress;
 use crate::postgres::{Connector, Journal, StepRecord, StepState, Undo};
 
-use super::actions::{current_setting, drop_concurrently, drop_leftovers, reverse_swap, setting_statement};
+use super::actions::{
+    current_setting, drop_concurrently, drop_leftovers, restore_ef_construction, reverse_swap, setting_statement,
+};
 use super::error::{database_error, journal_error};
 use super::session::{ActionSession, look_up_session};
 
@@ -97,6 +99,7 @@ async fn undo_step(connector: &Connector, step: &StepRecord, stall: Duration) ->
         Undo::RestoreSetting { name, made, previous, role } => {
             restore_setting(connector, name, made, previous.as_deref(), role.as_deref()).await
         }
+        undo @ Undo::RestoreEfConstruction { .. } => restore_ef_construction(connector, undo).await,
     }
 }
 

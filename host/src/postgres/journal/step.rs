@@ -43,6 +43,11 @@ pub enum Action {
         index: IndexName,
         rows: u64,
     },
+    /// Insertions into the index look wider, while rows are put in again.
+    RaiseEfConstruction {
+        index: IndexName,
+        value: u32,
+    },
     SetParameter {
         name: String,
         value: String,
@@ -62,6 +67,7 @@ impl Action {
             Action::Vacuum { .. } => "vacuum",
             Action::Analyze { .. } => "analyze",
             Action::ReinsertRows { .. } => "reinsert_rows",
+            Action::RaiseEfConstruction { .. } => "raise_ef_construction",
             Action::SetParameter { .. } => "set_parameter",
         }
     }
@@ -91,6 +97,8 @@ pub enum Undo {
     DropLeftovers { schema: String, name: String, table_oid: u32, oids_before: Vec<u32> },
     /// Sets the parameter to what it was (None: resets it), if it still is what the step made it.
     RestoreSetting { name: String, made: String, previous: Option<String>, role: Option<String> },
+    /// Gives the index the `ef_construction` that it had (None: unset), if it still is what the step made it.
+    RestoreEfConstruction { index_oid: u32, made: u32, previous: Option<u32> },
 }
 
 /// The server process that works on a step: it may outlive its client.

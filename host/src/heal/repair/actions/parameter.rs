@@ -7,9 +7,10 @@ use crate::components::{HostError, SettingScope};
 use crate::heal::repair::error::{database_error, journal_error};
 use crate::heal::repair::host::Work;
 use crate::heal::repair::session::ActionSession;
+use crate::heal::repair::settings::RepairSettings;
 use crate::heal::repair::state::State;
 use crate::model::{AccessMethod, quote_identifier};
-use crate::postgres::{Action, Step, Undo, quote_literal};
+use crate::postgres::{Action, Connector, Journal, Step, Undo, quote_literal};
 
 /// What pgvector accepts (hnsw.h, ivfflat.h).
 const EF_SEARCH: std::ops::RangeInclusive<u32> = 1..=1_000;
@@ -37,19 +38,42 @@ pub async fn set_parameter(
         && let Some(owner) =
             foreign_setting(&session, &name, previous.as_deref(), made.as_deref(), role.is_none()).await?
     {
-        return Err(HostError::Denied(format!(
-            "{name} was set by somebody else ({owner}); pgheal does not overwrite it unasked (consent: foreign_settings)"
-        )));
+        return Err(HostError::Denied(refusal(&name, &owner)));
     }
     let statement = setting_statement(&session, &name, Some(&value), role.as_deref()).await?;
     let undo = Undo::RestoreSetting { name: name.clone(), made: value.clone(), previous, role: role.clone() };
     let step = Step::new(Action::SetParameter { name: name.clone(), value, role }, undo).on_object(&name);
     let step_id = work.begin(&step).await?;
-    state.last = None;
+    state.forget();
     match session.run(&statement).await {
         Ok(()) => work.done(step_id, None, "").await,
         Err(error) => Err(work.failed(step_id, error).await),
     }
+}
+
+/// Why the search parameter of `method` would not be set for the database, so that a policy need not measure first.
+pub async fn parameter_refusal(
+    connector: &Connector,
+    journal: &Journal,
+    method: AccessMethod,
+    settings: &RepairSettings,
+) -> Result<Option<String>, HostError> {
+    if settings.consents.foreign_settings {
+        return Ok(None);
+    }
+    let name = method.parameter();
+    let session = ActionSession::open(connector, "parameter").await?;
+    load_library(&session).await?;
+    let previous = current_setting(&session, name, None).await?;
+    let made = journal.setting_made(name, None).await.map_err(journal_error)?;
+    let owner = foreign_setting(&session, name, previous.as_deref(), made.as_deref(), true).await?;
+    Ok(owner.map(|owner| refusal(name, &owner)))
+}
+
+fn refusal(name: &str, owner: &str) -> String {
+    format!(
+        "{name} was set by somebody else ({owner}); pgheal does not overwrite it unasked (consent: foreign_settings)"
+    )
 }
 
 fn check_allowed(name: &str, value: &str, more: &[String]) -> Result<(), HostError> {

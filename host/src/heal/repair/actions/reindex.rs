@@ -45,7 +45,7 @@ pub async fn reindex_concurrently(
             ("max_parallel_maintenance_workers", &workers),
         ])
         .await?;
-    state.last = None;
+    state.forget();
     let reindexed = work.run_watched(&session, &format!("REINDEX INDEX CONCURRENTLY {name}"), None).await;
     if let Err(error) = reindexed {
         let stall = work.settings.stall_limit;

@@ -63,7 +63,7 @@ pub async fn swap(work: Arc<Work>, mut state: OwnedMutexGuard<State>, candidate_
         tracing::info!(index = %old.name, %error, "prepared statements may use the old index until it is dropped");
     }
     state.candidates.remove(&build);
-    state.last = None;
+    state.forget();
     Ok(())
 }
 

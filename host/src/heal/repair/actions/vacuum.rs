@@ -21,7 +21,7 @@ pub async fn vacuum(work: Arc<Work>, mut state: OwnedMutexGuard<State>, index: I
         .by_backend(session.backend.clone());
     let step_id = work.begin(&step).await?;
     session.set(&[("maintenance_work_mem", &work.settings.maintenance_work_mem)]).await?;
-    state.last = None;
+    state.forget();
     let begun = Instant::now();
     let sql = format!("VACUUM (INDEX_CLEANUP ON) {}", definition.name.qualified_table());
     match work.run_watched(&session, &sql, None).await {

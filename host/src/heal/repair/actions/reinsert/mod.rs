@@ -9,10 +9,13 @@
 //!
 //! Where the insertion's search does find the old element (`ef_construction` looks wider than `ef_search`), the row
 //! only joins it and nothing changes. Such a row comes back as unfindable: it is then put in as often as fills
-//! the element's ten places, and the one after that gets an element of its own.
+//! the element's ten places, and the one after that gets an element of its own. A row that finds itself, but none of
+//! its neighbours, is put in so often at once. Put in as before, both would get the same bad neighbours again: for these
+//! rows the index's `ef_construction` is raised as long as they are put in, which needs its lock for a moment.
 
 mod batch;
 mod column;
+mod wider;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,6 +35,9 @@ use crate::postgres::{Action, Step, Undo, server_facts};
 use batch::{Batch, BatchOutcome, Replacement};
 
 pub use column::{BaseColumn, base_column};
+pub use wider::restore as restore_ef_construction;
+
+use wider::Wider;
 
 /// Heap TIDs of an element (HNSW_HEAPTIDS).
 const ELEMENT_PLACES: u32 = 10;
@@ -58,7 +64,7 @@ pub async fn reinsert_rows(
         .on_object(&definition.name.name)
         .by_backend(session.backend.clone());
     let step_id = work.begin(&step).await?;
-    state.last = None;
+    state.forget();
     let begun = Instant::now();
     let mut run = Run { work: &work, definition: &definition, column: &column, silence, sum: Reinsertion::default() };
     let result = run.all(&mut session, &mut state, &rows).await;
@@ -97,6 +103,27 @@ impl Run<'_> {
         session.set(&[("lock_timeout", &lock_timeout), ("enable_seqscan", "off"), ("jit", "off")]).await?;
         let batch = Batch::prepare(session, self.definition, self.column).await?;
         let places = self.visible_places(session, state, rows).await?;
+        // Insertions of rows that an insertion did not help before look wider.
+        let wider = match places.iter().any(|(_, times)| *times > 1) {
+            true => Wider::raise(self.work, session, self.definition).await?,
+            false => None,
+        };
+        session.set(&[("lock_timeout", &lock_timeout)]).await?;
+        let result = self.batches(session, state, &batch, &places).await;
+        match wider {
+            Some(wider) => wider.restore(self.work).await.and(result),
+            None => result,
+        }
+    }
+
+    async fn batches(
+        &mut self,
+        session: &mut crate::heal::repair::session::ActionSession,
+        state: &mut State,
+        batch: &Batch,
+        places: &[(Tid, u32)],
+    ) -> Result<(), HostError> {
+        let settings = &self.work.settings;
         let total = u64::try_from(places.len()).unwrap_or(u64::MAX);
         self.work.progress.phase("re-inserting rows", Some(total));
         let wal_before = wal_position(session).await?;
@@ -145,7 +172,8 @@ impl Run<'_> {
         let places = roots
             .iter()
             .filter_map(|root| {
-                let times = if state.reinserted.contains(root) { ELEMENT_PLACES + 1 } else { 1 };
+                let is_joined = state.reinserted.contains(root) || state.misplaced.contains(root);
+                let times = if is_joined { ELEMENT_PLACES + 1 } else { 1 };
                 Some((rows.visible_row(*root)?, times))
             })
             .collect();
