@@ -1,17 +1,17 @@
-use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+//! A component's way from bytes to a policy that can serve.
+
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
-use sha2::{Digest, Sha256};
+use anyhow::{Result, anyhow, bail, ensure};
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use super::bindings::{prioritizer::PrioritizerPre, strategy::StrategyPre};
 use super::cache::CompileCache;
+use super::lifecycle::{Admission, Version};
 use super::sandbox::Sandbox;
-use super::{LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy, hex};
+use super::{LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy};
 use crate::model::{AccessMethod, IndexName, Issue, IssueKind, Severity};
 
 const STRATEGY_IMPORTS: &[&str] = &["types", "log", "database", "measure", "actions", "context"];
@@ -19,9 +19,10 @@ const STRATEGY_IMPORTS: &[&str] = &["types", "log", "database", "measure", "acti
 const PRIORITIZER_IMPORTS: &[&str] = &["types", "log", "context"];
 const PACKAGE: &str = "pgheal:policy/";
 
+#[derive(Clone)]
 pub(super) enum Loaded {
-    Strategy(StrategyPolicy),
-    Prioritizer(PrioritizerPolicy),
+    Strategy(Arc<StrategyPolicy>),
+    Prioritizer(Arc<PrioritizerPolicy>),
 }
 
 impl Loaded {
@@ -31,31 +32,31 @@ impl Loaded {
             Loaded::Prioritizer(policy) => &policy.info,
         }
     }
-}
 
-/// The files of a directory that are meant to be policies, by name.
-pub(super) fn policy_files(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let entries = fs::read_dir(dir).with_context(|| format!("cannot read the policy directory {}", dir.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "wasm") {
-            files.push(path);
+    pub(super) fn version(&self) -> &Version {
+        match self {
+            Loaded::Strategy(policy) => &policy.version,
+            Loaded::Prioritizer(policy) => &policy.version,
         }
     }
-    files.sort();
-    Ok(files)
 }
 
-/// Takes a file through every step; what comes out serves.
-pub(super) async fn load_file(
+/// Takes a file's content through every step; what comes out can serve. `digest` is its SHA-256 in hex.
+pub(super) async fn load(
     sandbox: &Arc<Sandbox>,
     cache: Option<&Arc<CompileCache>>,
-    dir: &Path,
+    admission: Option<&Admission>,
     path: &Path,
+    bytes: &[u8],
+    digest: &str,
 ) -> Result<Loaded, LoadFailure> {
-    let mut failure = LoadFailure { path: path.to_owned(), digest: None, step: LoadStep::Read, reason: String::new() };
-    match steps(sandbox, cache, dir, path, &mut failure).await {
+    let mut failure = LoadFailure {
+        path: path.to_owned(),
+        digest: Some(digest.to_owned()),
+        step: LoadStep::Read,
+        reason: String::new(),
+    };
+    match steps(sandbox, cache, admission, path, bytes, &mut failure.step, digest).await {
         Ok(loaded) => Ok(loaded),
         Err(error) => {
             failure.reason = format!("{error:#}");
@@ -67,63 +68,50 @@ pub(super) async fn load_file(
 async fn steps(
     sandbox: &Arc<Sandbox>,
     cache: Option<&Arc<CompileCache>>,
-    dir: &Path,
+    admission: Option<&Admission>,
     path: &Path,
-    at: &mut LoadFailure,
+    bytes: &[u8],
+    step: &mut LoadStep,
+    digest: &str,
 ) -> Result<Loaded> {
-    let limit = sandbox.limits.component_bytes;
-    let (dir, file) = (dir.to_owned(), path.to_owned());
-    let bytes = tokio::task::spawn_blocking(move || read(&dir, &file, limit)).await??;
-    let digest = hex(&Sha256::digest(&bytes));
-    at.digest = Some(digest.clone());
+    check_header(bytes)?;
+    *step = LoadStep::Trust;
+    if let Some(admission) = admission {
+        admission(path, bytes, digest).map_err(|reason| anyhow!(reason))?;
+    }
+    *step = LoadStep::Compile;
+    let component = compile(sandbox, cache.cloned(), bytes.to_owned(), digest.to_owned()).await?;
 
-    at.step = LoadStep::Compile;
-    let component = compile(sandbox, cache.cloned(), bytes, digest.clone()).await?;
-
-    at.step = LoadStep::Link;
+    *step = LoadStep::Link;
     let kind = kind_of(sandbox, &component)?;
     check_imports(sandbox, &component, kind)?;
-    let info = PolicyInfo { name: String::new(), kind, digest, path: path.to_owned() };
+    let info = PolicyInfo { name: String::new(), kind, digest: digest.to_owned(), path: path.to_owned() };
+    let version = Version::new(digest);
     // Until the component has told its name, the log knows it by its file.
     let file_name: Arc<str> = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()).into();
     match kind {
         PolicyKind::Strategy => {
             let pre = StrategyPre::new(sandbox.strategies.instantiate_pre(&component)?)?;
-            let mut policy = StrategyPolicy { info, name: file_name, pre, sandbox: sandbox.clone() };
-            at.step = LoadStep::Describe;
+            let mut policy = StrategyPolicy { info, name: file_name, pre, sandbox: sandbox.clone(), version };
+            *step = LoadStep::Describe;
             policy.info.name = checked_name(policy.describe().await?)?;
             policy.name = policy.info.name.as_str().into();
-            at.step = LoadStep::SelfCheck;
+            *step = LoadStep::SelfCheck;
             policy.can_repair(&sample_issue()).await?;
-            Ok(Loaded::Strategy(policy))
+            Ok(Loaded::Strategy(Arc::new(policy)))
         }
         PolicyKind::Prioritizer => {
             let pre = PrioritizerPre::new(sandbox.prioritizers.instantiate_pre(&component)?)?;
             let host = Arc::new(RefusingHost::default());
-            let mut policy = PrioritizerPolicy { info, name: file_name, pre, sandbox: sandbox.clone(), host };
-            at.step = LoadStep::Describe;
+            let mut policy = PrioritizerPolicy { info, name: file_name, pre, sandbox: sandbox.clone(), host, version };
+            *step = LoadStep::Describe;
             policy.info.name = checked_name(policy.describe().await?)?;
             policy.name = policy.info.name.as_str().into();
-            at.step = LoadStep::SelfCheck;
+            *step = LoadStep::SelfCheck;
             policy.compute_priority(&sample_issue()).await?;
-            Ok(Loaded::Prioritizer(policy))
+            Ok(Loaded::Prioritizer(Arc::new(policy)))
         }
     }
-}
-
-/// Reads a component's file, and says what is wrong where it cannot be one.
-fn read(dir: &Path, path: &Path, limit_bytes: u64) -> Result<Vec<u8>> {
-    let target = fs::canonicalize(path).context("it cannot be found")?;
-    let home = fs::canonicalize(dir).context("the policy directory cannot be found")?;
-    ensure!(target.starts_with(&home), "it is a link to {}, outside of the policy directory", target.display());
-    // Looked at before it is opened: opening a pipe would wait for its other end.
-    ensure!(fs::metadata(&target)?.is_file(), "it is not a regular file");
-    let file = fs::File::open(&target)?;
-    let mut bytes = Vec::new();
-    file.take(limit_bytes + 1).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= limit_bytes, "it is larger than {limit_bytes} bytes");
-    check_header(&bytes)?;
-    Ok(bytes)
 }
 
 fn check_header(bytes: &[u8]) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Policies: WebAssembly components that score issues and repair them, in a sandbox.
 //!
 //! `policy_host` is what a policy can ask for; `imports` hands those questions over, `conversions` translates the
-//! types, `sandbox` arms the limits of a call, `load` takes a file through compile, link and self-check, and
-//! `policies` is the set that serves.
+//! types, `sandbox` arms the limits of a call, `load` takes a component through compile, link and self-check,
+//! `policies` is the set that serves, and `lifecycle` keeps it in line with the policy directory.
 
 mod bindings;
 mod cache;
@@ -10,6 +10,7 @@ mod conversions;
 mod engine;
 mod error;
 mod imports;
+mod lifecycle;
 mod limits;
 mod load;
 mod meter;
@@ -23,6 +24,10 @@ mod state;
 mod strategy;
 
 pub use error::{CallError, LoadFailure, LoadStep};
+pub use lifecycle::{
+    Admission, FailureReport, Origin, Placed, PoliciesOptions, PoliciesStatus, PolicyState, PolicyStatus, Waited,
+    Watching, status_of_daemon, wait_until_active,
+};
 pub use limits::{Budget, Limits};
 pub use policies::{Policies, PolicyInfo, PolicyKind};
 pub use policy_host::{

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::bindings::prioritizer::{PrioritizerPre, Ranked as WitRanked};
 use super::conversions as to;
+use super::lifecycle::Version;
 use super::sandbox::Sandbox;
 use super::state::CallState;
 use super::{CallError, PolicyInfo, Ranked, RefusingHost};
@@ -19,6 +20,7 @@ pub struct PrioritizerPolicy {
     pub(super) sandbox: Arc<Sandbox>,
     /// A prioritizer has nothing to ask of the host.
     pub(super) host: Arc<RefusingHost>,
+    pub(super) version: Version,
 }
 
 macro_rules! call {
@@ -33,7 +35,9 @@ macro_rules! call {
                 $call.await
             })
             .await;
-        call.settle(outcome)
+        let outcome = call.settle(outcome);
+        $policy.version.settled(&outcome);
+        outcome
     }};
 }
 
@@ -54,7 +58,7 @@ impl PrioritizerPolicy {
         let wit = to::issue(issue);
         let priority: Result<f64, CallError> =
             call!(self, |guest, store| guest.call_compute_priority(&mut *store, &wit));
-        bounded(priority?)
+        bounded(priority?).map_err(|error| self.version.refused(error))
     }
 
     /// The agenda, the highest priority first; equals stay in the prioritizer's order.
@@ -66,7 +70,7 @@ impl PrioritizerPolicy {
         let answer: Result<Vec<WitRanked>, CallError> =
             call!(self, |guest, store| guest.call_prioritize(&mut *store, &wit));
         let ranked = answer?.into_iter().map(|item| (item.position, item.priority, item.reason)).collect();
-        agenda(ranked, diagnoses.len())
+        agenda(ranked, diagnoses.len()).map_err(|error| self.version.refused(error))
     }
 }
 

@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use super::bindings::strategy::StrategyPre;
 use super::conversions as to;
+use super::lifecycle::Version;
 use super::sandbox::Sandbox;
 use super::state::CallState;
 use super::{CallError, PolicyHost, PolicyInfo, RefusingHost, RepairContext, RepairFailure};
@@ -14,6 +15,7 @@ pub struct StrategyPolicy {
     pub(super) name: Arc<str>,
     pub(super) pre: StrategyPre<CallState>,
     pub(super) sandbox: Arc<Sandbox>,
+    pub(super) version: Version,
 }
 
 /// One call in a fresh instance, with the kind of budget that it gets.
@@ -31,7 +33,9 @@ macro_rules! call {
                 $call.await
             })
             .await;
-        call.settle(outcome)
+        let outcome = call.settle(outcome);
+        $policy.version.settled(&outcome);
+        outcome
     }};
 }
 
@@ -77,7 +81,8 @@ impl StrategyPolicy {
             Err(error) => return Ok(Err(to::repair_failure(error))),
         };
         if result.repair_type.is_empty() {
-            return Err(CallError::InvalidResult("the repair type is empty".to_owned()));
+            let error = CallError::InvalidResult("the repair type is empty".to_owned());
+            return Err(self.version.refused(error));
         }
         if result.duration_ms == 0 {
             result.duration_ms = began.elapsed().as_millis() as u64;

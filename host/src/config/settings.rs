@@ -128,6 +128,8 @@ impl Default for RepairConfig {
 pub struct PolicySettings {
     /// Where the `.wasm` files are; absent means `policies` beside the program.
     pub directory: Option<PathBuf>,
+    /// Where versions of policies are remembered; absent means `.pgheal` in the policy directory.
+    pub state_directory: Option<PathBuf>,
     /// The strategies in the order in which they are asked; cheap ones first. Others follow by name.
     pub order: Vec<String>,
     /// Settings that a policy reads, by policy and name.
@@ -138,6 +140,7 @@ impl Default for PolicySettings {
     fn default() -> Self {
         PolicySettings {
             directory: None,
+            state_directory: None,
             order: vec!["parameter_tuning".to_owned(), "index_rebalance".to_owned()],
             settings: BTreeMap::new(),
         }
