@@ -7,4 +7,5 @@ mod catalog;
 mod components;
 mod crash;
 mod healing;
+mod lifecycle;
 mod under_load;
