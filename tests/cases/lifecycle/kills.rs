@@ -24,14 +24,10 @@ pub struct Daemon {
 
 impl Daemon {
     pub async fn start(directory: &PolicyDirectory, failpoint: Option<&str>) -> Result<Daemon> {
-        let toml = format!(
-            "[target]\nurl = \"postgresql://nobody@127.0.0.1:1/none\"\n[policies]\ndirectory = \"{}\"\n",
-            directory.0.display()
-        );
-        let config = ConfigFile::write("lifecycle", &toml)?;
-        let path = config.0.display().to_string();
+        let config = ConfigFile::write("lifecycle", "[target]\nurl = \"postgresql://nobody@127.0.0.1:1/none\"\n")?;
+        let (path, dir) = (config.0.display().to_string(), directory.0.display().to_string());
         let variables: Vec<(&str, &str)> = failpoint.map(|name| ("PGHEAL_FAILPOINT", name)).into_iter().collect();
-        let child = start(&["run", "--config", &path], &variables)?;
+        let child = start(&["run", "--config", &path, "--policies", &dir], &variables)?;
         let pid = child.id().context("it runs")?;
         let daemon = Daemon { child, _config: config };
         until("the daemon serves", || status(directory).is_some_and(|status| status["pid"] == pid)).await?;

@@ -22,7 +22,7 @@ pub fn issue(id: &str, severity: Severity) -> Issue {
         id: id.to_owned(),
         severity,
         kind: IssueKind::LowRecall {
-            recall: if severity >= Severity::High { 0.5 } else { 0.94 },
+            recall: if severity >= Severity::High { 0.4 } else { 0.94 },
             p5: 0.3,
             target: 0.95,
             k: 10,

@@ -53,7 +53,7 @@ impl Policies {
         let mut new: BTreeMap<PathBuf, Loaded> = BTreeMap::new();
         let mut contents: BTreeMap<PathBuf, Arc<Content>> = BTreeMap::new();
         for path in &files {
-            let outcome = match self.changed(book, path, &intents) {
+            let outcome = match self.changed(book, path, &in_order, &intents) {
                 None => continue,
                 Some(Ok(content)) => self.examine(book, path, content, &intents).await,
                 Some(Err(failure)) => Err(failure),
@@ -90,10 +90,12 @@ impl Policies {
         &self,
         book: &mut Book,
         path: &Path,
+        files: &[PathBuf],
         intents: &HashMap<String, Intent>,
     ) -> Option<Result<Content, LoadFailure>> {
         let registry = self.registry();
-        let is_old = |book: &Book, digest: &str| !intents.contains_key(digest) && known(book, &registry, path, digest);
+        let is_old =
+            |book: &Book, digest: &str| !intents.contains_key(digest) && known(book, &registry, files, path, digest);
         let signature = Signature::at(path);
         if let Some(seen) = book.seen.get(path)
             && seen.settled
@@ -246,7 +248,7 @@ impl Policies {
 }
 
 /// Whether all is done about this content of a file.
-fn known(book: &Book, registry: &Registry, path: &Path, digest: &str) -> bool {
+fn known(book: &Book, registry: &Registry, files: &[PathBuf], path: &Path, digest: &str) -> bool {
     if registry.at(path).is_some_and(|slot| slot.digest() == digest && !slot.restored) {
         return true;
     }
@@ -256,7 +258,10 @@ fn known(book: &Book, registry: &Registry, path: &Path, digest: &str) -> bool {
     }
     match failed.failure.step {
         // The other file may be gone.
-        LoadStep::Register => failed.wanted.as_ref().is_some_and(|name| registry.named(name).is_some()),
+        LoadStep::Register => {
+            let holder = failed.wanted.as_ref().and_then(|name| registry.named(name));
+            holder.is_some_and(|slot| files.iter().any(|file| file == slot.path()))
+        }
         LoadStep::Describe | LoadStep::SelfCheck => now_ms().saturating_sub(failed.tried_ms) < TRIED_AGAIN_AFTER_MS,
         _ => true,
     }

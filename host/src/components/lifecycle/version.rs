@@ -51,7 +51,9 @@ impl Version {
 
     /// A call has ended.
     pub(in crate::components) fn settled<R>(&self, outcome: &Result<R, CallError>) {
-        self.calls.fetch_add(1, Relaxed);
+        if self.service.get().is_some() {
+            self.calls.fetch_add(1, Relaxed);
+        }
         if let Err(error) = outcome {
             self.failed(error);
         }
@@ -139,7 +141,7 @@ mod tests {
         let version = Version::new("d");
         let trap = || CallError::Trap { message: String::new(), backtrace: Vec::new() };
         version.settled::<()>(&Err(trap()));
-        assert_eq!(version.strikes(), 0);
+        assert_eq!((version.strikes(), version.calls()), (0, 0));
         version.enter_service(&Weak::new(), "p", 3);
         version.settled(&Ok(()));
         version.settled::<()>(&Err(trap()));
