@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod components;
 pub mod config;
+mod failpoint;
 pub mod heal;
 pub mod measure;
 pub mod model;

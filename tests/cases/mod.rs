@@ -9,4 +9,5 @@ mod crash;
 mod healing;
 mod hostile;
 mod languages;
+mod lifecycle;
 mod under_load;

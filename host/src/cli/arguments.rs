@@ -2,11 +2,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::policy::PolicyCommand;
+
 /// Finds out when pgvector search gets worse, says why, repairs it, proves that the repair helped, and undoes it
 /// when it did not.
 ///
-/// Exit status: 0 healthy or healed, 1 issues found, 2 usage or connection, 3 a repair failed and was rolled back,
-/// 4 a rollback failed.
+/// Exit status: 0 healthy or healed, 1 issues found, 2 usage or connection, 3 a repair failed and was rolled back (or a
+/// policy was not taken), 4 a rollback failed.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 110)]
 pub struct Arguments {
@@ -24,6 +26,9 @@ pub(super) enum Command {
     Run(RunCommand),
     /// What was repaired, how it ended and why.
     History(HistoryCommand),
+    /// Policies: deploy, list, return to an earlier version.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ pub enum ExitStatus {
     Issues = 1,
     /// Wrong usage, no connection, nothing to look at.
     Usage = 2,
-    /// A repair failed and was rolled back.
+    /// A repair failed and was rolled back; or a policy that was to be deployed does not serve, and the one before does.
     RolledBack = 3,
     /// A rollback failed: somebody has to look.
     RollbackFailed = 4,

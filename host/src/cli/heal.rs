@@ -30,7 +30,7 @@ pub(super) async fn heal(command: HealCommand) -> anyhow::Result<ExitStatus> {
         "there is no repair strategy to heal with; build the policies, or name their directory with --policies"
     );
     let progress = progress::on_stderr();
-    let mut healer = Healer::start(connector, Arc::clone(&config), Arc::new(policies), Arc::clone(&progress)).await?;
+    let mut healer = Healer::start(connector, Arc::clone(&config), policies, Arc::clone(&progress)).await?;
     let (found, cycle) = healer.heal_once(command.index.as_deref()).await?;
     drop(healer);
     drop(progress);

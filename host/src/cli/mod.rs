@@ -6,6 +6,7 @@ mod exit;
 mod heal;
 mod history;
 mod policies;
+mod policy;
 mod progress;
 pub mod report;
 mod run;
@@ -22,6 +23,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitStatus> {
         Command::Heal(command) => heal::heal(command).await,
         Command::Run(command) => run::run(command).await,
         Command::History(command) => history::history(command).await,
+        Command::Policy(command) => policy::policy(command).await,
     }
 }
 

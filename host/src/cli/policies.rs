@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 
 use super::arguments::Common;
-use crate::components::{LoadFailure, Policies};
+use crate::components::{LoadFailure, Policies, PoliciesOptions};
 use crate::config::Config;
 
 /// The configuration of a command: the file's, or the defaults.
@@ -14,16 +15,34 @@ pub(super) fn config(common: &Common) -> anyhow::Result<Config> {
     })
 }
 
-/// Loads the policies: from the option, else from the configuration, else from beside the program.
-pub(super) async fn load(option: Option<&Path>, config: &Config) -> anyhow::Result<(Policies, Vec<LoadFailure>)> {
-    let directory = match option.or(config.policies.directory.as_deref()) {
+/// Where the policies come from, and how they are treated: the directory from the option, else from the configuration,
+/// else from beside the program.
+pub(super) fn options(directory: Option<&Path>, config: &Config) -> anyhow::Result<PoliciesOptions> {
+    let directory = match directory.or(config.policies.directory.as_deref()) {
         Some(directory) => directory.to_owned(),
         None => beside_program()?,
     };
-    let cache = cache_directory();
-    Policies::load(&directory, config.policy_configs(), cache.as_deref())
-        .await
-        .with_context(|| format!("the policies in {}", directory.display()))
+    let mut options = PoliciesOptions::new(directory);
+    options.state_dir = config.policies.state_directory.clone();
+    options.cache_dir = cache_directory();
+    options.configs = config.policy_configs();
+    Ok(options)
+}
+
+/// Loads the policies, without serving their directory.
+pub(super) async fn open(options: PoliciesOptions) -> anyhow::Result<Arc<Policies>> {
+    let directory = options.directory.clone();
+    Policies::open(options).await.with_context(|| format!("the policies in {}", directory.display()))
+}
+
+/// The same, with the files that do not serve.
+pub(super) async fn load(
+    directory: Option<&Path>,
+    config: &Config,
+) -> anyhow::Result<(Arc<Policies>, Vec<LoadFailure>)> {
+    let policies = open(options(directory, config)?).await?;
+    let failures = policies.failures();
+    Ok((policies, failures))
 }
 
 /// `policies` in the program's directory, or else in the one above it (a build's `target/`).

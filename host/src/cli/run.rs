@@ -29,7 +29,8 @@ pub(super) async fn run(command: RunCommand) -> anyhow::Result<ExitStatus> {
     for failure in &failures {
         tracing::error!("{failure}");
     }
-    let policies = Arc::new(policies);
+    // From here on the log hears of files that change.
+    let watching = policies.serve().await?;
 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -38,6 +39,7 @@ pub(super) async fn run(command: RunCommand) -> anyhow::Result<ExitStatus> {
         _ = terminate.recv() => {}
         never = forever(connector, config, policies) => match never {},
     }
+    drop(watching);
     tracing::info!("stopped");
     Ok(ExitStatus::Healthy)
 }

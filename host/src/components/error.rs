@@ -73,9 +73,13 @@ pub(super) enum Violation {
 }
 
 /// What is done with a component before it serves, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LoadStep {
     Read,
+    /// The version had too many strikes.
+    Quarantine,
+    Trust,
     Compile,
     Link,
     Describe,
@@ -89,6 +93,8 @@ impl fmt::Display for LoadStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             LoadStep::Read => "read",
+            LoadStep::Quarantine => "quarantine",
+            LoadStep::Trust => "trust",
             LoadStep::Compile => "compile",
             LoadStep::Link => "link",
             LoadStep::Describe => "describe",

@@ -1,25 +1,26 @@
-use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+//! A component's way from bytes to a policy that can serve.
+
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Error, Result, bail, ensure};
-use sha2::{Digest, Sha256};
+use anyhow::{Error, Result, bail, ensure};
 use wasmtime::component::Component;
 
 use super::cache::CompileCache;
 use super::contract::Shape;
+use super::lifecycle::Version;
 use super::policy_core::PolicyCore;
 use super::sandbox::Sandbox;
 use super::setting::{self, SettingDeclaration};
 use super::{
-    LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy, compiler, hex,
+    LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy, Trust, compiler,
 };
 use crate::model::{AccessMethod, IndexName, Issue, IssueKind, Severity};
 
+#[derive(Clone)]
 pub(super) enum Loaded {
-    Strategy(StrategyPolicy),
-    Prioritizer(PrioritizerPolicy),
+    Strategy(Arc<StrategyPolicy>),
+    Prioritizer(Arc<PrioritizerPolicy>),
 }
 
 impl Loaded {
@@ -29,31 +30,31 @@ impl Loaded {
             Loaded::Prioritizer(policy) => policy.info(),
         }
     }
-}
 
-/// The files of a directory that are meant to be policies, by name.
-pub(super) fn policy_files(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let entries = fs::read_dir(dir).with_context(|| format!("cannot read the policy directory {}", dir.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "wasm") {
-            files.push(path);
+    pub(super) fn version(&self) -> &Version {
+        match self {
+            Loaded::Strategy(policy) => &policy.core.version,
+            Loaded::Prioritizer(policy) => &policy.core.version,
         }
     }
-    files.sort();
-    Ok(files)
 }
 
-/// Takes a file through every step; what comes out serves.
-pub(super) async fn load_file(
+/// Takes a file's content through every step; what comes out can serve. `digest` is its SHA-256 in hex.
+pub(super) async fn load(
     sandbox: &Arc<Sandbox>,
     cache: Option<&Arc<CompileCache>>,
-    dir: &Path,
+    trust: &Trust,
     path: &Path,
+    bytes: &[u8],
+    digest: &str,
 ) -> Result<Loaded, LoadFailure> {
-    let mut failure = LoadFailure { path: path.to_owned(), digest: None, step: LoadStep::Read, reason: String::new() };
-    match steps(sandbox, cache, dir, path, &mut failure).await {
+    let mut failure = LoadFailure {
+        path: path.to_owned(),
+        digest: Some(digest.to_owned()),
+        step: LoadStep::Read,
+        reason: String::new(),
+    };
+    match steps(sandbox, cache, trust, path, bytes, &mut failure.step, digest).await {
         Ok(loaded) => Ok(loaded),
         Err(error) => {
             failure.reason = format!("{error:#}");
@@ -65,20 +66,19 @@ pub(super) async fn load_file(
 async fn steps(
     sandbox: &Arc<Sandbox>,
     cache: Option<&Arc<CompileCache>>,
-    dir: &Path,
+    trust: &Trust,
     path: &Path,
-    at: &mut LoadFailure,
+    bytes: &[u8],
+    step: &mut LoadStep,
+    digest: &str,
 ) -> Result<Loaded> {
-    let limit = sandbox.configs.limits.component_bytes;
-    let (dir, file) = (dir.to_owned(), path.to_owned());
-    let bytes = tokio::task::spawn_blocking(move || read(&dir, &file, limit)).await??;
-    let digest = hex(&Sha256::digest(&bytes));
-    at.digest = Some(digest.clone());
+    check_header(bytes)?;
+    *step = LoadStep::Trust;
+    trust.check(path, bytes, digest).map_err(Error::msg)?;
+    *step = LoadStep::Compile;
+    let component = compile(sandbox, cache.cloned(), bytes.to_owned(), digest.to_owned()).await?;
 
-    at.step = LoadStep::Compile;
-    let component = compile(sandbox, cache.cloned(), bytes, digest.clone()).await?;
-
-    at.step = LoadStep::Link;
+    *step = LoadStep::Link;
     let shape = Shape::of(&sandbox.engine, &component)?;
     let contract = sandbox.contracts.of(shape.contract);
     shape.check_imports(contract)?;
@@ -87,14 +87,16 @@ async fn steps(
     let kind = shape.kind;
     let core = PolicyCore {
         digest: digest[..12].into(),
+        version: Version::new(digest),
         info: PolicyInfo {
             name: String::new(),
             kind,
-            digest,
+            digest: digest.to_owned(),
             path: path.to_owned(),
             shape,
             settings: Vec::new(),
             order: 0,
+            enabled: true,
         },
         name: file_name,
         sandbox: sandbox.clone(),
@@ -105,22 +107,22 @@ async fn steps(
     match kind {
         PolicyKind::Strategy => {
             let mut policy = StrategyPolicy { core, guest: contract.strategy(&component)? };
-            at.step = LoadStep::Describe;
+            *step = LoadStep::Describe;
             let described = policy.describe().await?;
-            configure(&mut policy.core, described, at)?;
-            at.step = LoadStep::SelfCheck;
+            configure(&mut policy.core, described, step)?;
+            *step = LoadStep::SelfCheck;
             policy.can_repair(&sample_issue()).await?;
-            Ok(Loaded::Strategy(policy))
+            Ok(Loaded::Strategy(Arc::new(policy)))
         }
         PolicyKind::Prioritizer => {
             let host = Arc::new(RefusingHost::default());
             let mut policy = PrioritizerPolicy { core, guest: contract.prioritizer(&component)?, host };
-            at.step = LoadStep::Describe;
+            *step = LoadStep::Describe;
             let described = policy.describe().await?;
-            configure(&mut policy.core, described, at)?;
-            at.step = LoadStep::SelfCheck;
+            configure(&mut policy.core, described, step)?;
+            *step = LoadStep::SelfCheck;
             policy.compute_priority(&sample_issue()).await?;
-            Ok(Loaded::Prioritizer(policy))
+            Ok(Loaded::Prioritizer(Arc::new(policy)))
         }
     }
 }
@@ -129,13 +131,13 @@ async fn steps(
 fn configure(
     core: &mut PolicyCore,
     (name, declared): (String, Vec<SettingDeclaration>),
-    at: &mut LoadFailure,
+    step: &mut LoadStep,
 ) -> Result<()> {
     let name = checked_name(name)?;
     if let Some(complaint) = setting::complaint(&declared) {
         bail!(complaint);
     }
-    at.step = LoadStep::Configure;
+    *step = LoadStep::Configure;
     let options = core.sandbox.configs.of(&name);
     options.check_digest(&core.info.digest).map_err(Error::msg)?;
     core.settings = Arc::new(options.settings_in_force(&declared).map_err(Error::msg)?);
@@ -143,24 +145,10 @@ fn configure(
     core.info.name = name;
     core.info.settings = declared;
     core.info.order = options.order;
+    core.info.enabled = options.enabled;
     core.limits = Arc::new(options.limits);
     core.grant = Arc::new(options.grant);
     Ok(())
-}
-
-/// Reads a component's file, and says what is wrong where it cannot be one.
-fn read(dir: &Path, path: &Path, limit_bytes: u64) -> Result<Vec<u8>> {
-    let target = fs::canonicalize(path).context("it cannot be found")?;
-    let home = fs::canonicalize(dir).context("the policy directory cannot be found")?;
-    ensure!(target.starts_with(&home), "it is a link to {}, outside of the policy directory", target.display());
-    // Looked at before it is opened: opening a pipe would wait for its other end.
-    ensure!(fs::metadata(&target)?.is_file(), "it is not a regular file");
-    let file = fs::File::open(&target)?;
-    let mut bytes = Vec::new();
-    file.take(limit_bytes + 1).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= limit_bytes, "it is larger than {limit_bytes} bytes");
-    check_header(&bytes)?;
-    Ok(bytes)
 }
 
 fn check_header(bytes: &[u8]) -> Result<()> {
@@ -214,7 +202,7 @@ fn checked_name(name: String) -> Result<String> {
 }
 
 /// Something to try a policy on before it serves.
-fn sample_issue() -> Issue {
+pub(super) fn sample_issue() -> Issue {
     Issue {
         id: "self-check".to_owned(),
         severity: Severity::Medium,

@@ -2,7 +2,8 @@
 //!
 //! `policy_host` is what a policy can ask for, `grant` what it may; `contract` names the versions of `wit/`, and the
 //! module of each (`v0_1`) hands the questions over and translates the types; `sandbox` arms the limits of a call,
-//! `load` takes a file through compile, link, describe and self-check, and `policies` is the set that serves.
+//! `load` takes a component through compile, link, describe and self-check, `policies` is the set that serves, and
+//! `lifecycle` keeps it in line with the policy directory.
 
 mod cache;
 mod compiler;
@@ -10,6 +11,7 @@ mod contract;
 mod engine;
 mod error;
 mod grant;
+mod lifecycle;
 mod limits;
 mod load;
 mod meter;
@@ -30,6 +32,10 @@ pub use contract::{ContractVersion, Shape};
 
 pub use error::{CallError, LoadFailure, LoadStep};
 pub use grant::{ACTIONS, Grant, SCANS};
+pub use lifecycle::{
+    FailureReport, Origin, Placed, PoliciesOptions, PoliciesStatus, PolicyState, PolicyStatus, Waited,
+    Watching, status_of_daemon, wait_until_active,
+};
 pub use limits::{Budget, Limits};
 pub use options::{PolicyConfigs, PolicyOptions};
 pub use policies::{Policies, PolicyInfo, PolicyKind};

@@ -1,24 +1,25 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use super::cache::CompileCache;
 use super::contract::Shape;
-use super::load::{Loaded, load_file, policy_files};
-use super::options::PolicyConfigs;
+use super::lifecycle::{Book, Condemned, Ledger, PoliciesOptions, Registry, now_ms};
+use super::load::Loaded;
 use super::sandbox::Sandbox;
 use super::setting::SettingDeclaration;
 use super::{
-    CallError, Limits, LoadFailure, LoadStep, PolicyHost, PrioritizerPolicy, Ranked, RepairContext, RepairFailure,
-    StrategyPolicy,
+    CallError, Limits, LoadFailure, PolicyHost, PrioritizerPolicy, Ranked, RepairContext, RepairFailure, StrategyPolicy,
 };
 use crate::model::{Diagnosis, Issue, RepairResult};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PolicyKind {
     Strategy,
     Prioritizer,
@@ -47,84 +48,139 @@ pub struct PolicyInfo {
     pub settings: Vec<SettingDeclaration>,
     /// The place among its kind: ascending, equal ones by name.
     pub order: i32,
+    /// One that the configuration disables is loaded, and not asked.
+    pub enabled: bool,
 }
 
-/// All loaded policies. Calls run in the sandbox; any number of them at the same time.
+/// All loaded policies. Calls run in the sandbox; any number of them at the same time. A call keeps the version that it
+/// began with, whatever is loaded meanwhile.
 pub struct Policies {
-    /// Replaced as a whole, so that a reader sees one consistent set.
-    registry: RwLock<Arc<Registry>>,
-}
-
-#[derive(Default)]
-struct Registry {
-    strategies: Vec<Arc<StrategyPolicy>>,
-    prioritizers: Vec<Arc<PrioritizerPolicy>>,
+    /// Read for every call, and written only to replace it: nobody holds it while he works.
+    pub(super) registry: RwLock<Arc<Registry>>,
+    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) cache: Option<Arc<CompileCache>>,
+    pub(super) options: PoliciesOptions,
+    /// For versions that have to take themselves out of service.
+    pub(super) me: Weak<Policies>,
+    pub(super) book: tokio::sync::Mutex<Book>,
+    pub(super) ledger: Mutex<Ledger>,
+    pub(super) condemned: Mutex<Vec<Condemned>>,
+    /// Wakes whoever watches the directory.
+    pub(super) wake: Arc<Notify>,
+    pub(super) watched: AtomicBool,
+    /// In ms since 1970.
+    pub(super) started_ms: u64,
 }
 
 impl Policies {
-    /// Loads with these limits and every policy's default configuration.
+    /// Loads every `*.wasm` of a directory, in the order of the file names. A file that cannot be loaded is
+    /// reported and the others serve. With `cache_dir`, compiled components are kept there for the next start.
+    /// Nothing is remembered, and no version is ever taken out of service.
     ///
     /// # Errors
-    /// As [`Policies::load`].
+    /// Where the directory cannot be read, the cache is not this user's own, or the sandbox cannot be started.
     pub async fn load_dir(
         dir: &Path,
         limits: &Limits,
         cache_dir: Option<&Path>,
     ) -> Result<(Policies, Vec<LoadFailure>)> {
-        Policies::load(dir, PolicyConfigs { limits: limits.clone(), ..PolicyConfigs::default() }, cache_dir).await
+        let mut options = PoliciesOptions::new(dir);
+        options.configs.limits = limits.clone();
+        options.cache_dir = cache_dir.map(Path::to_owned);
+        Policies::load(options).await
     }
 
-    /// Loads every `*.wasm` of a directory. A file that cannot be loaded is reported and the others serve. With
-    /// `cache_dir`, compiled components are kept there for the next start.
+    /// The same with options of one's own.
     ///
     /// # Errors
-    /// Where the directory cannot be read, the cache is not this user's own, or the sandbox cannot be started.
-    pub async fn load(
-        dir: &Path,
-        configs: PolicyConfigs,
-        cache_dir: Option<&Path>,
-    ) -> Result<(Policies, Vec<LoadFailure>)> {
-        let sandbox = Sandbox::new(configs)?;
-        let cache = match cache_dir {
+    /// As `load_dir`.
+    pub async fn load(mut options: PoliciesOptions) -> Result<(Policies, Vec<LoadFailure>)> {
+        options.max_strikes = 0;
+        let policies = Policies::prepare(options)?;
+        policies.pass(&mut *policies.book.lock().await).await?;
+        let failures = policies.failures();
+        Ok((policies, failures))
+    }
+
+    /// Loads a directory, with what an earlier process remembered of it: a version in quarantine is not loaded, and for a
+    /// file that cannot be loaded the last good version of its policy serves. `status` has the failures.
+    ///
+    /// # Errors
+    /// As `load_dir`.
+    pub async fn open(options: PoliciesOptions) -> Result<Arc<Policies>> {
+        let prepared = Policies::prepare(options)?;
+        let policies = Arc::new_cyclic(|me| Policies { me: me.clone(), ..prepared });
+        let mut book = policies.book.lock().await;
+        policies.recall(&mut book);
+        policies.pass(&mut book).await?;
+        drop(book);
+        Ok(policies)
+    }
+
+    fn prepare(options: PoliciesOptions) -> Result<Policies> {
+        let sandbox = Sandbox::new(options.configs.clone())?;
+        let cache = match &options.cache_dir {
             Some(dir) => Some(Arc::new(CompileCache::open(dir, &sandbox.engine)?)),
             None => None,
         };
-        let mut registry = Registry::default();
-        let mut failures = Vec::new();
-        for path in policy_files(dir)? {
-            let loaded = match load_file(&sandbox, cache.as_ref(), dir, &path).await {
-                Ok(loaded) if !sandbox.configs.of(&loaded.info().name).enabled => continue,
-                other => other,
-            };
-            if let Err(failure) = loaded.and_then(|loaded| registry.add(loaded)) {
-                failures.push(failure);
-            }
-        }
-        Ok((Policies { registry: RwLock::new(Arc::new(registry)) }, failures))
+        Ok(Policies {
+            registry: RwLock::new(Arc::new(Registry::default())),
+            sandbox,
+            cache,
+            options,
+            me: Weak::new(),
+            book: tokio::sync::Mutex::new(Book::default()),
+            ledger: Mutex::new(Ledger::default()),
+            condemned: Mutex::new(Vec::new()),
+            wake: Arc::new(Notify::new()),
+            watched: AtomicBool::new(false),
+            started_ms: now_ms(),
+        })
+    }
+
+    pub fn options(&self) -> &PoliciesOptions {
+        &self.options
     }
 
     /// The strategies, in their order.
     pub fn strategies(&self) -> Vec<PolicyInfo> {
-        self.registry().strategies.iter().map(|policy| policy.info().clone()).collect()
+        self.infos(PolicyKind::Strategy)
     }
 
     /// The prioritizers, in their order; the first one ranks.
     pub fn prioritizers(&self) -> Vec<PolicyInfo> {
-        self.registry().prioritizers.iter().map(|policy| policy.info().clone()).collect()
+        self.infos(PolicyKind::Prioritizer)
+    }
+
+    fn infos(&self, kind: PolicyKind) -> Vec<PolicyInfo> {
+        self.asked().filter(|policy| policy.info().kind == kind).map(|policy| policy.info().clone()).collect()
+    }
+
+    /// What is not disabled, in its order.
+    fn asked(&self) -> impl Iterator<Item = Loaded> {
+        let registry = self.registry();
+        let mut policies: Vec<Loaded> =
+            registry.slots.iter().map(|slot| &slot.policy).filter(|policy| policy.info().enabled).cloned().collect();
+        policies.sort_by(|a, b| (a.info().order, &a.info().name).cmp(&(b.info().order, &b.info().name)));
+        policies.into_iter()
     }
 
     /// A strategy in its present version, to keep for a whole repair.
     pub fn strategy(&self, name: &str) -> Result<Arc<StrategyPolicy>, CallError> {
-        let registry = self.registry();
-        let found = registry.strategies.iter().find(|policy| policy.info().name == name);
-        found.cloned().ok_or_else(|| CallError::NoSuchPolicy(name.to_owned()))
+        let found = self.asked().find_map(|policy| match policy {
+            Loaded::Strategy(policy) if policy.info().name == name => Some(policy),
+            _ => None,
+        });
+        found.ok_or_else(|| CallError::NoSuchPolicy(name.to_owned()))
     }
 
     /// The prioritizer of this name, or the first one.
     pub fn prioritizer(&self, name: Option<&str>) -> Result<Arc<PrioritizerPolicy>, CallError> {
-        let registry = self.registry();
-        let found = registry.prioritizers.iter().find(|policy| name.is_none_or(|name| policy.info().name == name));
-        found.cloned().ok_or_else(|| CallError::NoSuchPolicy(name.unwrap_or("(any prioritizer)").to_owned()))
+        let found = self.asked().find_map(|policy| match policy {
+            Loaded::Prioritizer(policy) if name.is_none_or(|name| policy.info().name == name) => Some(policy),
+            _ => None,
+        });
+        found.ok_or_else(|| CallError::NoSuchPolicy(name.unwrap_or("(any prioritizer)").to_owned()))
     }
 
     pub async fn can_repair(&self, name: &str, issue: &Issue) -> Result<bool, CallError> {
@@ -189,39 +245,13 @@ impl Policies {
         self.prioritizer(None)?.compute_priority(issue).await
     }
 
-    fn registry(&self) -> Arc<Registry> {
+    /// What serves now.
+    pub(super) fn registry(&self) -> Arc<Registry> {
         self.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
 
-impl Registry {
-    fn add(&mut self, loaded: Loaded) -> Result<(), LoadFailure> {
-        let name = &loaded.info().name;
-        let mut known = self
-            .strategies
-            .iter()
-            .map(|policy| policy.info())
-            .chain(self.prioritizers.iter().map(|policy| policy.info()));
-        if let Some(first) = known.find(|info| info.name == *name) {
-            let info = loaded.info();
-            return Err(LoadFailure {
-                path: info.path.clone(),
-                digest: Some(info.digest.clone()),
-                step: LoadStep::Register,
-                reason: format!("the name {name} is taken by {}", first.path.display()),
-            });
-        }
-        let place = |info: &PolicyInfo| (info.order, info.name.clone());
-        match loaded {
-            Loaded::Strategy(policy) => {
-                self.strategies.push(Arc::new(policy));
-                self.strategies.sort_by_key(|policy| place(policy.info()));
-            }
-            Loaded::Prioritizer(policy) => {
-                self.prioritizers.push(Arc::new(policy));
-                self.prioritizers.sort_by_key(|policy| place(policy.info()));
-            }
-        }
-        Ok(())
+    /// Whether a thread watches the directory; it then takes care of everything that takes time.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.load(Relaxed)
     }
 }

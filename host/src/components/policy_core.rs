@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::lifecycle::Version;
 use super::sandbox::Sandbox;
 use super::{Grant, Limits, PolicyInfo};
 
@@ -11,6 +12,7 @@ pub(super) struct PolicyCore {
     pub(super) name: Arc<str>,
     /// The first digits of its digest, for the log.
     pub(super) digest: Arc<str>,
+    pub(super) version: Version,
     pub(super) sandbox: Arc<Sandbox>,
     pub(super) limits: Arc<Limits>,
     pub(super) grant: Arc<Grant>,
@@ -29,7 +31,9 @@ macro_rules! call {
         let clock = call.clock();
         let $store = &mut call.store;
         let outcome = clock.run($call).await;
-        call.settle(outcome)
+        let outcome = call.settle(outcome);
+        core.version.settled(&outcome);
+        outcome
     }};
 }
 

@@ -36,7 +36,7 @@ impl PrioritizerPolicy {
     pub async fn compute_priority(&self, issue: &Issue) -> Result<f64, CallError> {
         let priority: Result<f64, CallError> =
             call!(&self.core, pure, self.host.clone(), None, |store| self.guest.compute_priority(store, issue));
-        bounded(priority?)
+        bounded(priority?).map_err(|error| self.core.version.refused(error))
     }
 
     /// The agenda, the highest priority first; equals stay in the prioritizer's order.
@@ -46,7 +46,7 @@ impl PrioritizerPolicy {
     pub async fn prioritize(&self, diagnoses: &[Diagnosis]) -> Result<Vec<Ranked>, CallError> {
         let ranked: Result<_, CallError> =
             call!(&self.core, pure, self.host.clone(), None, |store| self.guest.prioritize(store, diagnoses));
-        agenda(ranked?, diagnoses.len())
+        agenda(ranked?, diagnoses.len()).map_err(|error| self.core.version.refused(error))
     }
 }
 

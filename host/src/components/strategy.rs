@@ -65,7 +65,8 @@ impl StrategyPolicy {
             Err(failure) => return Ok(Err(failure)),
         };
         if result.repair_type.is_empty() {
-            return Err(CallError::InvalidResult("the repair type is empty".to_owned()));
+            let error = CallError::InvalidResult("the repair type is empty".to_owned());
+            return Err(self.core.version.refused(error));
         }
         if result.duration_ms == 0 {
             result.duration_ms = began.elapsed().as_millis() as u64;

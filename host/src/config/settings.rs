@@ -123,6 +123,10 @@ impl Default for RepairConfig {
 pub struct PolicySettings {
     /// Where the `.wasm` files are; absent means `policies` beside the program.
     pub directory: Option<PathBuf>,
+    /// Where versions of policies are remembered; absent means `.pgheal` in the policy directory.
+    pub state_directory: Option<PathBuf>,
+    /// Public keys (`ed25519:...`). Where there are any, only components that one of them signed are loaded.
+    pub trusted_keys: Vec<String>,
     /// Limits of all policies whose own are not given.
     pub limits: LimitSettings,
 }

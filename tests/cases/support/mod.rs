@@ -1,12 +1,14 @@
 //! What the cases share: a server, the `pgheal` program, and the truth in SQL.
 
 mod indexes;
+mod policies;
 mod program;
 mod scans;
 mod sick;
 mod world;
 
 pub use indexes::{Found, indexes_of, one_is_left};
+pub use policies::{PolicyDirectory, component, names_in, until, version_of};
 pub use program::{Run, pgheal, pgheal_with, start};
 pub use scans::Truth;
 pub use sick::{BLIND_OPTIONS, SICK_OPTIONS, add_trigger, blind_rows, fill_table, grouped_rows};

@@ -8,7 +8,6 @@
 mod actions;
 mod disk;
 mod error;
-mod failpoint;
 mod gate;
 mod host;
 mod names;

@@ -1,13 +1,13 @@
 use std::time::{Duration, Instant};
 
 use crate::components::HostError;
+use crate::failpoint;
 use crate::model::{Outcome, Silent};
 use crate::postgres::journal::Attempt;
 use crate::postgres::{Action, Backend, Connector, Journal, StepRecord, StepState};
 
 use super::actions::drop_concurrently;
 use super::error::{database_error, journal_error};
-use super::failpoint;
 use super::session::look_up_session;
 use super::settings::RepairSettings;
 use super::undo::undo_steps;

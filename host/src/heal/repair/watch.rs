@@ -3,11 +3,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::components::HostError;
+use crate::failpoint;
 use crate::model::Progress;
 use crate::postgres::{Connector, Session};
 
 use super::error::{connect_error, database_error};
-use super::failpoint;
 use super::session::ActionSession;
 
 const POLL: Duration = Duration::from_millis(500);

@@ -4,8 +4,8 @@ use std::time::Instant;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::components::{BuildOptions, Candidate, HostError};
+use crate::failpoint;
 use crate::heal::repair::error::database_error;
-use crate::heal::repair::failpoint;
 use crate::heal::repair::host::Work;
 use crate::heal::repair::names::candidate_name;
 use crate::heal::repair::preconditions::check_build;

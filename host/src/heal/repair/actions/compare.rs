@@ -3,8 +3,8 @@ use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::components::{Comparison, HostError};
+use crate::failpoint;
 use crate::heal::repair::error::{gone, journal_error};
-use crate::heal::repair::failpoint;
 use crate::heal::repair::gate::{Figures, judge, judge_beside_invalid};
 use crate::heal::repair::host::Work;
 use crate::heal::repair::state::State;

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::components::HostError;
+use crate::failpoint;
 use crate::heal::repair::error::journal_error;
-use crate::heal::repair::failpoint;
 use crate::heal::repair::host::Work;
 use crate::heal::repair::state::State;
 use crate::postgres::{Action, Step, Undo};

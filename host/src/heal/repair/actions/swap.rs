@@ -5,8 +5,8 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_postgres::Transaction;
 
 use crate::components::HostError;
+use crate::failpoint;
 use crate::heal::repair::error::{database_error, journal_error};
-use crate::heal::repair::failpoint;
 use crate::heal::repair::host::Work;
 use crate::heal::repair::names::kept_name;
 use crate::heal::repair::session::ActionSession;
