@@ -60,7 +60,8 @@ impl Package {
     }
 
     fn parse(metadata: &Value, manifest: &Path) -> Result<Package> {
-        let is_this = |package: &&Value| package["manifest_path"].as_str().map(OsStr::new) == Some(manifest.as_os_str());
+        let is_this =
+            |package: &&Value| package["manifest_path"].as_str().map(OsStr::new) == Some(manifest.as_os_str());
         let packages = metadata["packages"].as_array().context("cargo metadata has no packages")?;
         let Some(package) = packages.iter().find(is_this) else {
             bail!("{} is a workspace; name the directory of one of its policies", manifest.display());

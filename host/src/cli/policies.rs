@@ -4,7 +4,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::arguments::Common;
-use crate::components::{Limits, LoadFailure, Policies};
+use crate::components::{Limits, LoadFailure, Policies, Trust};
 use crate::config::Config;
 
 /// The configuration of a command: the file's, or the defaults.
@@ -24,9 +24,15 @@ pub(super) async fn load(option: Option<&Path>, config: &Config) -> anyhow::Resu
     let mut limits = Limits::default();
     limits.effect.guest_time = Duration::from_secs(config.healing.repair_timeout_secs);
     let cache = cache_directory();
-    Policies::load_dir(&directory, &limits, cache.as_deref())
+    Policies::load_trusted(&directory, &limits, cache.as_deref(), &trust(config)?)
         .await
         .with_context(|| format!("the policies in {}", directory.display()))
+}
+
+/// Whom the configuration trusts.
+pub(super) fn trust(config: &Config) -> anyhow::Result<Trust> {
+    Trust::new(&config.policies.trusted_keys, config.policies.pinned_digests())
+        .context("the configuration's [policies]")
 }
 
 /// `policies` in the program's directory, or else in the one above it (a build's `target/`).

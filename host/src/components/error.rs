@@ -53,6 +53,8 @@ pub(super) enum Violation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadStep {
     Read,
+    /// Signatures and pinned digests.
+    Trust,
     Compile,
     Link,
     Describe,
@@ -64,6 +66,7 @@ impl fmt::Display for LoadStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             LoadStep::Read => "read",
+            LoadStep::Trust => "trust",
             LoadStep::Compile => "compile",
             LoadStep::Link => "link",
             LoadStep::Describe => "describe",

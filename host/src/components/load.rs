@@ -5,19 +5,22 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
+use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use super::bindings::{prioritizer::PrioritizerPre, strategy::StrategyPre};
 use super::cache::CompileCache;
 use super::sandbox::Sandbox;
-use super::{LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy, hex};
+use super::{
+    LoadFailure, LoadStep, PolicyInfo, PolicyKind, PrioritizerPolicy, RefusingHost, StrategyPolicy, Trust, hex,
+};
 use crate::model::{AccessMethod, IndexName, Issue, IssueKind, Severity};
 
 const STRATEGY_IMPORTS: &[&str] = &["types", "log", "database", "measure", "actions", "context"];
 /// `context` has no functions; what the SDK builds names it anyhow.
 const PRIORITIZER_IMPORTS: &[&str] = &["types", "log", "context"];
-const PACKAGE: &str = "pgheal:policy/";
+pub(super) const PACKAGE: &str = "pgheal:policy/";
 
 pub(super) enum Loaded {
     Strategy(StrategyPolicy),
@@ -51,11 +54,12 @@ pub(super) fn policy_files(dir: &Path) -> Result<Vec<PathBuf>> {
 pub(super) async fn load_file(
     sandbox: &Arc<Sandbox>,
     cache: Option<&Arc<CompileCache>>,
+    trust: &Trust,
     dir: &Path,
     path: &Path,
 ) -> Result<Loaded, LoadFailure> {
     let mut failure = LoadFailure { path: path.to_owned(), digest: None, step: LoadStep::Read, reason: String::new() };
-    match steps(sandbox, cache, dir, path, &mut failure).await {
+    match steps(sandbox, cache, trust, dir, path, &mut failure).await {
         Ok(loaded) => Ok(loaded),
         Err(error) => {
             failure.reason = format!("{error:#}");
@@ -67,6 +71,7 @@ pub(super) async fn load_file(
 async fn steps(
     sandbox: &Arc<Sandbox>,
     cache: Option<&Arc<CompileCache>>,
+    trust: &Trust,
     dir: &Path,
     path: &Path,
     at: &mut LoadFailure,
@@ -77,11 +82,14 @@ async fn steps(
     let digest = hex(&Sha256::digest(&bytes));
     at.digest = Some(digest.clone());
 
+    at.step = LoadStep::Trust;
+    trust.check(path, &bytes, &digest).map_err(anyhow::Error::msg)?;
+
     at.step = LoadStep::Compile;
     let component = compile(sandbox, cache.cloned(), bytes, digest.clone()).await?;
 
     at.step = LoadStep::Link;
-    let kind = kind_of(sandbox, &component)?;
+    let kind = kind_of(&sandbox.engine, &component)?;
     check_imports(sandbox, &component, kind)?;
     let info = PolicyInfo { name: String::new(), kind, digest, path: path.to_owned() };
     // Until the component has told its name, the log knows it by its file.
@@ -93,6 +101,8 @@ async fn steps(
             at.step = LoadStep::Describe;
             policy.info.name = checked_name(policy.describe().await?)?;
             policy.name = policy.info.name.as_str().into();
+            at.step = LoadStep::Trust;
+            trust.check_pin(&policy.info.name, &policy.info.digest).map_err(anyhow::Error::msg)?;
             at.step = LoadStep::SelfCheck;
             policy.can_repair(&sample_issue()).await?;
             Ok(Loaded::Strategy(policy))
@@ -104,6 +114,8 @@ async fn steps(
             at.step = LoadStep::Describe;
             policy.info.name = checked_name(policy.describe().await?)?;
             policy.name = policy.info.name.as_str().into();
+            at.step = LoadStep::Trust;
+            trust.check_pin(&policy.info.name, &policy.info.digest).map_err(anyhow::Error::msg)?;
             at.step = LoadStep::SelfCheck;
             policy.compute_priority(&sample_issue()).await?;
             Ok(Loaded::Prioritizer(policy))
@@ -167,9 +179,8 @@ async fn compile(
     .await?
 }
 
-fn kind_of(sandbox: &Sandbox, component: &Component) -> Result<PolicyKind> {
-    let exports: Vec<String> =
-        component.component_type().exports(&sandbox.engine).map(|(name, _)| name.to_owned()).collect();
+pub(super) fn kind_of(engine: &Engine, component: &Component) -> Result<PolicyKind> {
+    let exports: Vec<String> = component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
     let has = |name: &str| exports.iter().any(|export| export == name);
     match (has("repair"), has("prioritize")) {
         (true, false) => Ok(PolicyKind::Strategy),
@@ -211,7 +222,7 @@ fn checked_name(name: String) -> Result<String> {
 }
 
 /// Something to try a policy on before it serves.
-fn sample_issue() -> Issue {
+pub(super) fn sample_issue() -> Issue {
     Issue {
         id: "self-check".to_owned(),
         severity: Severity::Medium,

@@ -9,7 +9,7 @@ use super::load::{Loaded, load_file, policy_files};
 use super::sandbox::Sandbox;
 use super::{
     CallError, Limits, LoadFailure, LoadStep, PolicyHost, PrioritizerPolicy, Ranked, RepairContext, RepairFailure,
-    StrategyPolicy,
+    StrategyPolicy, Trust,
 };
 use crate::model::{Diagnosis, Issue, RepairResult};
 
@@ -62,6 +62,16 @@ impl Policies {
         limits: &Limits,
         cache_dir: Option<&Path>,
     ) -> Result<(Policies, Vec<LoadFailure>)> {
+        Policies::load_trusted(dir, limits, cache_dir, &Trust::default()).await
+    }
+
+    /// The same where components have to be signed, or are pinned.
+    pub async fn load_trusted(
+        dir: &Path,
+        limits: &Limits,
+        cache_dir: Option<&Path>,
+        trust: &Trust,
+    ) -> Result<(Policies, Vec<LoadFailure>)> {
         let sandbox = Sandbox::new(limits)?;
         let cache = match cache_dir {
             Some(dir) => Some(Arc::new(CompileCache::open(dir, &sandbox.engine)?)),
@@ -70,7 +80,7 @@ impl Policies {
         let mut registry = Registry::default();
         let mut failures = Vec::new();
         for path in policy_files(dir)? {
-            match load_file(&sandbox, cache.as_ref(), dir, &path).await.and_then(|loaded| registry.add(loaded)) {
+            match load_file(&sandbox, cache.as_ref(), trust, dir, &path).await.and_then(|loaded| registry.add(loaded)) {
                 Ok(()) => {}
                 Err(failure) => failures.push(failure),
             }

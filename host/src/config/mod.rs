@@ -4,4 +4,6 @@ mod healing;
 mod settings;
 
 pub use healing::HealingConfig;
-pub use settings::{Config, ConfigError, IndexSettings, MeasureSettings, PolicySettings, RepairConfig, TargetSettings};
+pub use settings::{
+    Config, ConfigError, IndexSettings, MeasureSettings, PolicyConfig, PolicySettings, RepairConfig, TargetSettings,
+};

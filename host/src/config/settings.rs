@@ -123,8 +123,9 @@ impl Default for RepairConfig {
     }
 }
 
+/// A name that is none of the fields is a policy's: `[policies.NAME]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct PolicySettings {
     /// Where the `.wasm` files are; absent means `policies` beside the program.
     pub directory: Option<PathBuf>,
@@ -132,6 +133,25 @@ pub struct PolicySettings {
     pub order: Vec<String>,
     /// Settings that a policy reads, by policy and name.
     pub settings: BTreeMap<String, BTreeMap<String, String>>,
+    /// Public keys (`ed25519:...`). Where there are any, only components that one of them signed are loaded.
+    pub trusted_keys: Vec<String>,
+    /// What differs for one policy, by its name.
+    #[serde(flatten)]
+    pub policy: BTreeMap<String, PolicyConfig>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicyConfig {
+    /// The only versions that may be loaded, as SHA-256 of the component in hex; empty allows any.
+    pub digests: Vec<String>,
+}
+
+impl PolicySettings {
+    /// The versions that each policy is pinned to, by its name.
+    pub fn pinned_digests(&self) -> BTreeMap<String, Vec<String>> {
+        self.policy.iter().map(|(name, policy)| (name.clone(), policy.digests.clone())).collect()
+    }
 }
 
 impl Default for PolicySettings {
@@ -140,6 +160,8 @@ impl Default for PolicySettings {
             directory: None,
             order: vec!["parameter_tuning".to_owned(), "index_rebalance".to_owned()],
             settings: BTreeMap::new(),
+            trusted_keys: Vec::new(),
+            policy: BTreeMap::new(),
         }
     }
 }
@@ -240,5 +262,7 @@ mod tests {
         check("[healing]\nmax_concurrent_repairs = 0", Err("auto_heal_enabled = false"));
         check("[healing]\nanomaly_sensitivity = nan", Err("anomaly_sensitivity"));
         check("[measure\n", Err("line 1"));
+        check("[policies]\nordr = [\"a\"]", Err("line 1"));
+        check("[policies.my_rule]\ndigest = [\"a\"]", Err("unknown field `digest`"));
     }
 }
