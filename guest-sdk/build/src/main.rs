@@ -13,7 +13,7 @@ struct Arguments {
     /// The policy's crate
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// Where the component goes [default: policies/NAME.wasm in the crate's target directory]
+    /// Where the component goes [default: guests/NAME.wasm in the crate's target directory]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

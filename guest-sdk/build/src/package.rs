@@ -14,7 +14,7 @@ pub struct Built {
     pub component: PathBuf,
 }
 
-/// Builds the policy crate in `dir`. The component goes to `out`, or to `policies/<name>.wasm` in the crate's target
+/// Builds the policy crate in `dir`. The component goes to `out`, or to `guests/<name>.wasm` in the crate's target
 /// directory.
 ///
 /// # Errors
@@ -31,7 +31,7 @@ pub fn build_package(dir: &Path, out: Option<&Path>) -> Result<Built> {
     let module = target_dir.join(TARGET).join("release").join(&file);
     let component = match out {
         Some(out) => std::path::absolute(out)?,
-        None => package.target_dir.join("policies").join(&file),
+        None => target_dir.join(&file),
     };
     let component = componentize(&module, &component, true).with_context(|| format!("policy {}", package.name))?;
     Ok(Built { package: package.name, component })

@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::policy::PolicyCommand;
+
 /// Finds out when pgvector search gets worse, says why, repairs it, proves that the repair helped, and undoes it
 /// when it did not.
 ///
@@ -24,6 +26,11 @@ pub(super) enum Command {
     Run(RunCommand),
     /// What was repaired, how it ended and why.
     History(HistoryCommand),
+    /// Writes, builds, tests, checks, measures and signs policies.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
 }
 
 #[derive(Debug, Args)]
