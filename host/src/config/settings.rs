@@ -136,7 +136,7 @@ pub struct PolicySettings {
     /// Public keys (`ed25519:...`). Where there are any, only components that one of them signed are loaded.
     pub trusted_keys: Vec<String>,
     /// What differs for one policy, by its name.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "policy_tables")]
     pub policy: BTreeMap<String, PolicyConfig>,
 }
 
@@ -145,6 +145,22 @@ pub struct PolicySettings {
 pub struct PolicyConfig {
     /// The only versions that may be loaded, as SHA-256 of the component in hex; empty allows any.
     pub digests: Vec<String>,
+}
+
+/// Each table by itself, so that an error names what is wrong: `ordr = []` is a setting that does not exist.
+fn policy_tables<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, PolicyConfig>, D::Error> {
+    use serde::de::Error;
+    let tables = BTreeMap::<String, toml::Value>::deserialize(deserializer)?;
+    let table = |(name, value): (String, toml::Value)| {
+        if !value.is_table() {
+            return Err(D::Error::custom(format!("policies.{name} is no setting, and no table of a policy")));
+        }
+        let config = value.try_into().map_err(|error| D::Error::custom(format!("policies.{name}: {error}")))?;
+        Ok((name, config))
+    };
+    tables.into_iter().map(table).collect()
 }
 
 impl PolicySettings {
@@ -262,7 +278,7 @@ mod tests {
         check("[healing]\nmax_concurrent_repairs = 0", Err("auto_heal_enabled = false"));
         check("[healing]\nanomaly_sensitivity = nan", Err("anomaly_sensitivity"));
         check("[measure\n", Err("line 1"));
-        check("[policies]\nordr = [\"a\"]", Err("line 1"));
+        check("[policies]\nordr = [\"a\"]", Err("policies.ordr"));
         check("[policies.my_rule]\ndigest = [\"a\"]", Err("unknown field `digest`"));
     }
 }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::super::{ExitStatus, policies};
 use super::read_component;
 use crate::components::{
-    ImportedInterface, Inspection, Limits, LoadFailure, PolicyKind, SinglePolicy, Trust, trust::signature_path,
+    ImportedInterface, Inspection, Limits, LoadFailure, LoadStep, PolicyKind, SinglePolicy, Trust,
+    trust::signature_path,
 };
 use crate::config::Config;
 
@@ -46,10 +47,10 @@ pub(super) async fn check(command: &CheckCommand) -> anyhow::Result<ExitStatus> 
 async fn look(path: &Path, config: &Config) -> anyhow::Result<Findings> {
     let trust = policies::trust(config)?;
     let loaded = SinglePolicy::load(path, &Limits::default(), &trust).await?;
-    // What the loader would not even read is not read here either.
-    let inspection = match (&loaded, read_component(path)) {
-        (_, Ok(bytes)) => Inspection::of(&bytes).map_err(|error| format!("{error:#}")),
-        (_, Err(error)) => Err(format!("{error:#}")),
+    let inspection = match &loaded {
+        // What the loader cannot read has nothing to look at.
+        Err(failure) if failure.step == LoadStep::Read => Err(failure.reason.clone()),
+        _ => Inspection::of(&read_component(path)?).map_err(|error| format!("{error:#}")),
     };
     let grants = match &inspection {
         Ok(inspection) => grants(inspection, config),

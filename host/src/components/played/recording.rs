@@ -14,7 +14,6 @@ pub struct RecordedCall {
     /// The function and its arguments without the index: `set_parameter hnsw.ef_search=80 database`.
     pub call: String,
     pub answer: String,
-    pub refused: bool,
 }
 
 impl fmt::Display for RecordedCall {
@@ -44,7 +43,7 @@ impl RecordingHost {
             Ok(value) => in_words(value),
             Err(error) => error.to_string(),
         };
-        let call = RecordedCall { call, answer, refused: outcome.is_err() };
+        let call = RecordedCall { call, answer };
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 }

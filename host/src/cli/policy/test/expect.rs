@@ -129,7 +129,7 @@ mod tests {
     fn calls_fit_by_name_with_arguments_and_around_gaps() {
         let check = |expected: &[&str], calls: &[&str], fits: bool| {
             let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
-            let call = |call: &&str| RecordedCall { call: call.to_string(), answer: String::new(), refused: false };
+            let call = |call: &&str| RecordedCall { call: call.to_string(), answer: String::new() };
             let calls: Vec<_> = calls.iter().map(call).collect();
             assert_eq!(calls_fit(&expected, &calls), fits, "{expected:?} {calls:?}");
         };

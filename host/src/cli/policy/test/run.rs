@@ -163,13 +163,13 @@ async fn work(policy: &StrategyPolicy, case: &Case, config: &Config, hosts: Host
     let result = match repaired.map_err(|error| ("repair", error))? {
         Ok(result) => result,
         Err(failure) => {
-            let ending = match &failure {
-                RepairFailure::UnsupportedIssue => Ending::UnsupportedIssue,
-                RepairFailure::CannotImprove(_) => Ending::CannotImprove,
-                RepairFailure::ValidationFailed(_) => Ending::ValidationFailed,
-                RepairFailure::Host(_) => Ending::Host,
+            let (ending, reason) = match failure {
+                RepairFailure::UnsupportedIssue => (Ending::UnsupportedIssue, String::new()),
+                RepairFailure::CannotImprove(reason) => (Ending::CannotImprove, reason),
+                RepairFailure::ValidationFailed(reason) => (Ending::ValidationFailed, reason),
+                RepairFailure::Host(reason) => (Ending::Host, reason),
             };
-            return Ok((ending, failure.to_string()));
+            return Ok((ending, reason));
         }
     };
     let details: Vec<String> = result.details.iter().map(|d| format!("{} = {}", d.name, d.value)).collect();
