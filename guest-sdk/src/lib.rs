@@ -1,5 +1,8 @@
 //! Write policies for pgheal: how an index is repaired ([`Strategy`]) and what is repaired first ([`Prioritizer`]).
 //!
+//! `pgheal policy new NAME --kind strategy` (or `prioritizer`) makes a crate to start from, with native tests and example
+//! issues; `docs/POLICIES.md` goes on from there.
+//!
 //! A policy is a crate with `crate-type = ["cdylib", "rlib"]` that depends on this one and on nothing else.
 //! A whole strategy:
 //!

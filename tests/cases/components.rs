@@ -65,7 +65,12 @@ fn granted(limits: &Limits) -> PolicyConfigs {
 }
 
 async fn load(dir: &Scratch, limits: &Limits) -> (Policies, Vec<LoadFailure>) {
-    Policies::load(&dir.0, granted(limits), None).await.expect("the directory can be read")
+    load_with(dir, granted(limits)).await
+}
+
+async fn load_with(dir: &Scratch, configs: PolicyConfigs) -> (Policies, Vec<LoadFailure>) {
+    let options = PoliciesOptions { configs, ..PoliciesOptions::new(&dir.0) };
+    Policies::load(options).await.expect("the directory can be read")
 }
 
 #[tokio::test]
@@ -133,7 +138,7 @@ async fn what_is_not_granted_is_denied_by_name() {
     let rebalance = async |grant: Grant| {
         let options = PolicyOptions { grant, ..PolicyOptions::shipped("index_rebalance", &tight()) };
         let configs = PolicyConfigs { limits: tight(), by_name: [("index_rebalance".to_owned(), options)].into() };
-        let (policies, failures) = Policies::load(&dir.0, configs, None).await.expect("the directory can be read");
+        let (policies, failures) = load_with(&dir, configs).await;
         assert_eq!(failures, []);
         let issue = played::issue("low recall");
         policies.repair("index_rebalance", &issue, &context(&issue), Played::new()).await.expect("answers")
@@ -154,7 +159,7 @@ async fn settings_are_typed() {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let options = PolicyOptions { settings, digests, ..PolicyOptions::shipped("index_rebalance", &tight()) };
         let configs = PolicyConfigs { limits: tight(), by_name: [("index_rebalance".to_owned(), options)].into() };
-        Policies::load(&dir.0, configs, None).await.expect("the directory can be read")
+        load_with(&dir, configs).await
     };
     let refused = async |settings: &[(&str, &str)], digests: Vec<String>, expected: &str| {
         let (policies, failures) = load(settings, digests).await;

@@ -2,6 +2,7 @@ mod independent;
 mod support;
 
 mod accuracy;
+mod authoring;
 mod bad_input;
 mod catalog;
 mod components;

@@ -27,7 +27,7 @@ pub fn run(workspace: &Path, options: &Options) -> Result<ExitCode> {
         ("PGHEAL_BIN", cargo::program(workspace, "pgheal").into()),
     ];
     let policies = ["pgheal-guest-sdk", "prioritizer-default", "parameter-tuning", "index-rebalance"];
-    let sets: [&[&str]; 3] = [&["xtask", "pgheal-test-server"], &policies, &cargo::PRODUCT];
+    let sets: [&[&str]; 3] = [&["xtask", "pgheal-guest-build", "pgheal-test-server"], &policies, &cargo::PRODUCT];
     let mut failed = Vec::new();
     for packages in sets {
         if !cargo::test(workspace, packages, filter, &environment)?.success() {

@@ -26,9 +26,11 @@ pub(super) enum Command {
     Run(RunCommand),
     /// What was repaired, how it ended and why.
     History(HistoryCommand),
-    /// Policies: deploy, list, return to an earlier version.
-    #[command(subcommand)]
-    Policy(PolicyCommand),
+    /// Writes, builds, tests, signs and deploys policies, and returns to earlier versions.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -23,13 +23,18 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitStatus> {
         Command::Heal(command) => heal::heal(command).await,
         Command::Run(command) => run::run(command).await,
         Command::History(command) => history::history(command).await,
-        Command::Policy(command) => policy::policy(command).await,
+        Command::Policy { command } => policy::policy(command).await,
     }
 }
 
 /// Logs go to stderr; `PGHEAL_LOG` filters them. The daemon says more by default than a command.
 pub fn start_logging(arguments: &Arguments) {
-    let level = if matches!(arguments.command, Command::Run(_)) { "pgheal=info,warn" } else { "pgheal=warn,error" };
+    let level = match arguments.command {
+        Command::Run(_) => "pgheal=info,warn",
+        // Whoever writes a policy wants to read what it says.
+        Command::Policy { .. } => "pgheal=warn,policy=debug,error",
+        _ => "pgheal=warn,error",
+    };
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("PGHEAL_LOG").unwrap_or_else(|_| level.parse().unwrap_or_default());
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());

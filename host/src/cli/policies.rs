@@ -4,7 +4,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::arguments::Common;
-use crate::components::{LoadFailure, Policies, PoliciesOptions};
+use crate::components::{LoadFailure, Policies, PoliciesOptions, Trust};
 use crate::config::Config;
 
 /// The configuration of a command: the file's, or the defaults.
@@ -26,6 +26,7 @@ pub(super) fn options(directory: Option<&Path>, config: &Config) -> anyhow::Resu
     options.state_dir = config.policies.state_directory.clone();
     options.cache_dir = cache_directory();
     options.configs = config.policy_configs();
+    options.trust = trust(config)?;
     Ok(options)
 }
 
@@ -43,6 +44,11 @@ pub(super) async fn load(
     let policies = open(options(directory, config)?).await?;
     let failures = policies.failures();
     Ok((policies, failures))
+}
+
+/// Whom the configuration trusts.
+pub(super) fn trust(config: &Config) -> anyhow::Result<Trust> {
+    Trust::new(&config.policies.trusted_keys).context("the configuration's [policies]")
 }
 
 /// `policies` in the program's directory, or else in the one above it (a build's `target/`).

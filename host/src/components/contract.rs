@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use async_trait::async_trait;
@@ -62,6 +63,8 @@ pub(super) trait StrategyGuest: Send + Sync {
         result: &RepairResult,
     ) -> wasmtime::Result<Result<(), RepairFailure>>;
     async fn estimated_duration(&self, store: &mut Store<CallState>, issue: &Issue) -> wasmtime::Result<u64>;
+    /// Its most frequent call, how long the instance took and how long the call.
+    async fn timed(&self, store: &mut Store<CallState>, issue: &Issue) -> wasmtime::Result<(Duration, Duration)>;
 }
 
 /// A prioritizer's functions, in the host's types.
@@ -76,6 +79,8 @@ pub(super) trait PrioritizerGuest: Send + Sync {
         store: &mut Store<CallState>,
         diagnoses: &[Diagnosis],
     ) -> wasmtime::Result<Vec<(u32, f64, String)>>;
+    /// Its most frequent call, how long the instance took and how long the call.
+    async fn timed(&self, store: &mut Store<CallState>, issue: &Issue) -> wasmtime::Result<(Duration, Duration)>;
 }
 
 /// One version of the contract.
@@ -84,7 +89,12 @@ pub(super) trait Contract: Send + Sync {
     fn interfaces(&self, kind: PolicyKind) -> &'static [&'static str];
     fn strategy(&self, component: &Component) -> Result<Arc<dyn StrategyGuest>>;
     fn prioritizer(&self, component: &Component) -> Result<Arc<dyn PrioritizerGuest>>;
+    /// The most frequent call of this kind by bare wasmtime, on `engine`, which neither meters nor interrupts.
+    fn bare(&self, engine: &Engine, bytes: &[u8], kind: PolicyKind, function: &str, issue: &Issue) -> Result<Bare>;
 }
+
+/// A fresh instance and one call.
+pub(super) type Bare = Box<dyn Fn() -> Result<()> + Send>;
 
 /// All versions that this host speaks.
 pub(super) struct Contracts {
@@ -175,7 +185,7 @@ fn version_of(version: &str) -> Result<ContractVersion> {
     }
 }
 
-fn kind_of(exports: &[String]) -> Result<PolicyKind> {
+pub(super) fn kind_of(exports: &[String]) -> Result<PolicyKind> {
     let has = |name: &str| exports.iter().any(|export| export == name);
     match (has("repair"), has("prioritize")) {
         (true, false) => Ok(PolicyKind::Strategy),

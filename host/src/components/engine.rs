@@ -22,7 +22,8 @@ const TABLE_ELEMENTS: usize = 100_000;
 const KEEP_RESIDENT_BYTES: usize = 32 << 10;
 const BACKTRACE_FRAMES: usize = 20;
 
-/// The one engine of all policies, with its ticker. `memory_bytes` is the most that any policy's limit allows. The ticker ends when the engine is gone.
+/// The one engine of all policies, with its ticker. `memory_bytes` is the most that any policy's limit allows.
+/// The ticker ends when the engine is gone.
 pub(super) fn start(limits: &Limits, memory_bytes: usize) -> Result<Engine> {
     // Reserving 4 GiB a slot costs address space only; where that is limited (ulimit -v, strict containers),
     // small slots with bounds checks do as well.
@@ -36,6 +37,17 @@ pub(super) fn start(limits: &Limits, memory_bytes: usize) -> Result<Engine> {
         .spawn(move || tick(&weak))
         .context("the ticker thread of the policy sandbox cannot be started")?;
     Ok(engine)
+}
+
+/// An engine without fuel, epochs and their checks in the compiled code, all else alike: what the sandbox is measured
+/// against.
+pub(super) fn bare(limits: &Limits, memory_bytes: usize) -> Result<Engine> {
+    let unmetered = |reservation_bytes| {
+        let mut config = config(limits, memory_bytes, reservation_bytes);
+        config.consume_fuel(false).epoch_interruption(false);
+        config
+    };
+    Ok(Engine::new(&unmetered(FULL_RESERVATION_BYTES)).or_else(|_| Engine::new(&unmetered(0)))?)
 }
 
 fn tick(engine: &EngineWeak) {

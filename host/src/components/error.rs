@@ -79,6 +79,7 @@ pub enum LoadStep {
     Read,
     /// The version had too many strikes.
     Quarantine,
+    /// Signatures.
     Trust,
     Compile,
     Link,

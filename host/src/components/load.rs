@@ -74,7 +74,7 @@ async fn steps(
 ) -> Result<Loaded> {
     check_header(bytes)?;
     *step = LoadStep::Trust;
-    trust.check(path, bytes, digest).map_err(Error::msg)?;
+    trust.check(path, bytes).map_err(Error::msg)?;
     *step = LoadStep::Compile;
     let component = compile(sandbox, cache.cloned(), bytes.to_owned(), digest.to_owned()).await?;
 

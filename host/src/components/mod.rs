@@ -5,17 +5,20 @@
 //! `load` takes a component through compile, link, describe and self-check, `policies` is the set that serves, and
 //! `lifecycle` keeps it in line with the policy directory.
 
+mod bench;
 mod cache;
 mod compiler;
 mod contract;
 mod engine;
 mod error;
 mod grant;
+mod inspect;
 mod lifecycle;
 mod limits;
 mod load;
 mod meter;
 mod options;
+pub mod played;
 mod policies;
 mod policy_core;
 mod policy_host;
@@ -24,17 +27,21 @@ mod refusing_host;
 mod repair_context;
 mod sandbox;
 mod setting;
+mod single;
 mod state;
 mod strategy;
+pub mod trust;
 mod v0_1;
 
 pub use contract::{ContractVersion, Shape};
 
+pub use bench::{CallBench, Timing};
 pub use error::{CallError, LoadFailure, LoadStep};
 pub use grant::{ACTIONS, Grant, SCANS};
+pub use inspect::{ImportedInterface, Inspection};
 pub use lifecycle::{
-    FailureReport, Origin, Placed, PoliciesOptions, PoliciesStatus, PolicyState, PolicyStatus, Waited,
-    Watching, status_of_daemon, wait_until_active,
+    FailureReport, Origin, Placed, PoliciesOptions, PoliciesStatus, PolicyState, PolicyStatus, Waited, Watching,
+    status_of_daemon, wait_until_active,
 };
 pub use limits::{Budget, Limits};
 pub use options::{PolicyConfigs, PolicyOptions};
@@ -46,7 +53,9 @@ pub use prioritizer::PrioritizerPolicy;
 pub use refusing_host::RefusingHost;
 pub use repair_context::{Ranked, RepairContext, RepairFailure};
 pub use setting::{SettingDeclaration, SettingKind};
+pub use single::SinglePolicy;
 pub use strategy::StrategyPolicy;
+pub use trust::Trust;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -100,8 +100,9 @@ impl StrategyPolicy {
     }
 
     fn with_settings(&self, context: &RepairContext) -> RepairContext {
-        let settings = self.core.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        RepairContext { settings, ..context.clone() }
+        let mut settings = (*self.core.settings).clone();
+        settings.extend(context.settings.iter().cloned());
+        RepairContext { settings: settings.into_iter().collect(), ..context.clone() }
     }
 }
 

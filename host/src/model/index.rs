@@ -58,18 +58,18 @@ impl IndexName {
 /// For people: quoted only where it has to be.
 impl fmt::Display for IndexName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, end) in [(&self.schema, "."), (&self.name, "")] {
-            let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-                && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-            if plain {
-                f.write_str(name)?
-            } else {
-                f.write_str(&quote_identifier(name))?
-            }
-            f.write_str(end)?;
-        }
-        Ok(())
+        f.write_str(&readable_name(&self.schema, &self.name))
     }
+}
+
+/// `schema.name` for people: quoted only where it has to be.
+pub fn readable_name(schema: &str, name: &str) -> String {
+    let readable = |name: &str| {
+        let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if plain { name.to_owned() } else { quote_identifier(name) }
+    };
+    format!("{}.{}", readable(schema), readable(name))
 }
 
 /// What the catalog says of a vector index.

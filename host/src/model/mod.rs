@@ -18,7 +18,7 @@ pub use health::{
     CurvePoint, EntryPoint, HnswHealth, IndexHealth, IvfflatHealth, ProbeSource, Recommended, SearchQuality, Structure,
     Unfindable,
 };
-pub use index::{AccessMethod, IndexDefinition, IndexName, Tid, quote_identifier};
+pub use index::{AccessMethod, IndexDefinition, IndexName, Tid, quote_identifier, readable_name};
 pub use issue::{
     AlertSeverity, Anomaly, AnomalyType, Bottleneck, DriftRecommendation, DriftType, Evidence, Issue, IssueKind,
     LearningDrift, PerformanceDegradation, Severity,

@@ -62,7 +62,7 @@ impl PolicyDirectory {
 
     pub fn options(&self) -> PoliciesOptions {
         let mut options = PoliciesOptions::new(&self.0);
-        options.limits = Limits { concurrent_calls: 8, ..Limits::default() };
+        options.configs.limits = Limits { concurrent_calls: 8, ..Limits::default() };
         options
     }
 

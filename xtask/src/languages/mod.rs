@@ -10,7 +10,6 @@ use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::guests;
 use tool::Unavailable;
 
 /// Where the examples are built to. Not among the policies that are served by default: each carries its language's
@@ -140,7 +139,7 @@ impl Language {
         let unfinished = unfinished(output);
         let build = Build { tools, wit: &wit, source: &path, output: &unfinished };
         let made = (self.componentize)(&build)
-            .and_then(|()| guests::check_imports(&fs::read(&unfinished)?))
+            .and_then(|()| pgheal_guest_build::check_imports(&fs::read(&unfinished)?))
             .and_then(|()| Ok(fs::rename(&unfinished, output)?));
         if made.is_err() {
             let _ = fs::remove_file(&unfinished);

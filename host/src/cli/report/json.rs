@@ -4,7 +4,7 @@ use super::{IndexReport, Proposal, Report};
 use crate::config::Config;
 use crate::heal::IndexFindings;
 use crate::heal::detect::Verdict;
-use crate::model::{Issue, measurement_json};
+use crate::model::{Issue, measurement_json, readable_name};
 
 /// The document that `pgheal check --json` prints.
 pub fn to_json(report: &Report) -> Value {
@@ -84,10 +84,21 @@ pub fn issue_json(issue: &Issue) -> Value {
     json!({
         "id": issue.id,
         "kind": issue.kind.name(),
+        "details": details(issue),
         "severity": issue.severity,
         "index": issue.index.as_ref().map(ToString::to_string),
+        "table": issue.index.as_ref().map(|index| readable_name(&index.table_schema, &index.table)),
+        "method": issue.index.as_ref().map(|index| index.method),
         "evidence": issue.evidence,
     })
+}
+
+/// What is measured of the issue, by the kind's own fields.
+fn details(issue: &Issue) -> Value {
+    match serde_json::to_value(&issue.kind) {
+        Ok(Value::Object(mut kind)) => kind.remove(issue.kind.name()).unwrap_or(Value::Null),
+        _ => Value::Null,
+    }
 }
 
 fn extend(object: &mut Map<String, Value>, part: Value) {

@@ -110,13 +110,14 @@ impl Policies {
     }
 
     async fn verify(&self, source: &Path, content: &Content) -> Result<Loaded, LoadFailure> {
-        load::load(&self.sandbox, self.cache.as_ref(), &self.options.trust, source, &content.bytes, &content.digest).await
+        load::load(&self.sandbox, self.cache.as_ref(), &self.options.trust, source, &content.bytes, &content.digest)
+            .await
     }
 
     fn place(
         &self,
         loaded: &Loaded,
-        path: &PathBuf,
+        path: &Path,
         bytes: &[u8],
         intent: &Intent,
         before: Option<String>,

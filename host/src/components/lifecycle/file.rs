@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::components::hex;
+use crate::components::{LoadFailure, LoadStep, hex};
 
 /// How often a file that changes while it is read is read again, and after which pause.
 const READ_ATTEMPTS: u32 = 5;
@@ -71,10 +71,10 @@ impl Signature {
 }
 
 /// A file's content at one moment.
-pub(super) struct Content {
-    pub(super) bytes: Vec<u8>,
+pub(in crate::components) struct Content {
+    pub(in crate::components) bytes: Vec<u8>,
     /// SHA-256 in hex.
-    pub(super) digest: String,
+    pub(in crate::components) digest: String,
     pub(super) signature: Signature,
 }
 
@@ -93,6 +93,16 @@ pub(super) fn read(home: Option<&Path>, path: &Path, limit_bytes: u64) -> Result
         }
     }
     bail!("it changed while it was read, {READ_ATTEMPTS} times")
+}
+
+/// The same, with the failure of the pipeline's first step.
+pub(in crate::components) fn read_policy(home: &Path, path: &Path, limit_bytes: u64) -> Result<Content, LoadFailure> {
+    read(Some(home), path, limit_bytes).map_err(|error| LoadFailure {
+        path: path.to_owned(),
+        digest: None,
+        step: LoadStep::Read,
+        reason: format!("{error:#}"),
+    })
 }
 
 /// None where the file changed meanwhile.

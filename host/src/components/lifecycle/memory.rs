@@ -163,8 +163,7 @@ impl Policies {
     /// Takes a kept version through the pipeline.
     pub(super) async fn load_kept(&self, store: &Store, name: &str, path: &Path, digest: &str) -> Result<Loaded> {
         let bytes = store.version(digest, self.limit_bytes())?;
-        let loaded =
-            load::load(&self.sandbox, self.cache.as_ref(), &self.options.trust, path, &bytes, digest);
+        let loaded = load::load(&self.sandbox, self.cache.as_ref(), &self.options.trust, path, &bytes, digest);
         let loaded = loaded.await?;
         ensure!(loaded.info().name == name, "version {digest} is of the policy {}", loaded.info().name);
         Ok(loaded)

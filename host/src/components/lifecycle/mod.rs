@@ -21,6 +21,7 @@ mod wait;
 mod watch;
 
 pub use deploy::Placed;
+pub(super) use file::read_policy;
 pub use options::PoliciesOptions;
 pub use state::Origin;
 pub use status::{FailureReport, PoliciesStatus, PolicyState, PolicyStatus};

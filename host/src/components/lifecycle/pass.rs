@@ -142,7 +142,8 @@ impl Policies {
             return Err(failure);
         }
         let loaded =
-            load::load(&self.sandbox, self.cache.as_ref(), &self.options.trust, path, &content.bytes, &content.digest).await?;
+            load::load(&self.sandbox, self.cache.as_ref(), &self.options.trust, path, &content.bytes, &content.digest)
+                .await?;
         Ok((loaded, Arc::new(content)))
     }
 

@@ -66,6 +66,8 @@ pub enum PolicyState {
     Quarantined,
     /// Its file is gone.
     Retired,
+    /// The configuration says that it is not asked.
+    Disabled,
 }
 
 /// A file that does not serve.
@@ -87,6 +89,7 @@ impl fmt::Display for PolicyState {
             PolicyState::Restored => "restored",
             PolicyState::Quarantined => "quarantined",
             PolicyState::Retired => "retired",
+            PolicyState::Disabled => "disabled",
         })
     }
 }

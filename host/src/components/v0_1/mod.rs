@@ -1,5 +1,6 @@
 //! Contract 0.1: `wit/policy.wit`, package `pgheal:policy@0.1.0`.
 
+mod bare;
 mod bindings;
 mod conversions;
 mod imports;
@@ -13,8 +14,9 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::PolicyKind;
-use super::contract::{Contract, PrioritizerGuest, StrategyGuest};
+use super::contract::{Bare, Contract, PrioritizerGuest, StrategyGuest};
 use super::state::CallState;
+use crate::model::Issue;
 use bindings::prioritizer::{Prioritizer, PrioritizerPre};
 use bindings::strategy::{Strategy, StrategyPre, pgheal::policy::context};
 
@@ -54,5 +56,13 @@ impl Contract for Contract0_1 {
 
     fn prioritizer(&self, component: &Component) -> Result<Arc<dyn PrioritizerGuest>> {
         Ok(Arc::new(PrioritizerPre::new(self.prioritizers.instantiate_pre(component)?)?))
+    }
+
+    fn bare(&self, engine: &Engine, bytes: &[u8], kind: PolicyKind, function: &str, issue: &Issue) -> Result<Bare> {
+        let issue = conversions::issue(issue);
+        match kind {
+            PolicyKind::Strategy => bare::bare::<bool>(engine, bytes, function, issue),
+            PolicyKind::Prioritizer => bare::bare::<f64>(engine, bytes, function, issue),
+        }
     }
 }

@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use wasmtime::{Result, Store};
 
@@ -32,5 +34,14 @@ impl PrioritizerGuest for PrioritizerPre<CallState> {
         let diagnoses: Vec<_> = diagnoses.iter().map(to::diagnosis).collect();
         let ranked = self.instantiate_async(&mut *store).await?.call_prioritize(store, &diagnoses).await?;
         Ok(ranked.into_iter().map(|item| (item.position, item.priority, item.reason)).collect())
+    }
+
+    async fn timed(&self, store: &mut Store<CallState>, issue: &Issue) -> Result<(Duration, Duration)> {
+        let issue = to::issue(issue);
+        let began = Instant::now();
+        let guest = self.instantiate_async(&mut *store).await?;
+        let instantiated = Instant::now();
+        guest.call_compute_priority(store, &issue).await?;
+        Ok((instantiated.duration_since(began), instantiated.elapsed()))
     }
 }

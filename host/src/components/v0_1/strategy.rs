@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use wasmtime::{Result, Store};
 
@@ -54,5 +56,14 @@ impl StrategyGuest for StrategyPre<CallState> {
     async fn estimated_duration(&self, store: &mut Store<CallState>, issue: &Issue) -> Result<u64> {
         let issue = to::issue(issue);
         self.instantiate_async(&mut *store).await?.call_estimated_duration(store, &issue).await
+    }
+
+    async fn timed(&self, store: &mut Store<CallState>, issue: &Issue) -> Result<(Duration, Duration)> {
+        let issue = to::issue(issue);
+        let began = Instant::now();
+        let guest = self.instantiate_async(&mut *store).await?;
+        let instantiated = Instant::now();
+        guest.call_can_repair(store, &issue).await?;
+        Ok((instantiated.duration_since(began), instantiated.elapsed()))
     }
 }
