@@ -89,7 +89,7 @@ impl Default for RepairSettings {
             lock_timeout: Duration::from_millis(200),
             lock_attempts: 20,
             reinsert_insertions: 200,
-            reinsert_lock_time: Duration::from_millis(100),
+            reinsert_lock_time: Duration::from_millis(50),
             sql_timeout: Duration::from_secs(30),
             sql_max_rows: 10_000,
             sql_max_bytes: 8 << 20,
