@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use pgheal::components::{LoadStep, PolicyState};
+use pgheal::components::{LoadStep, Policies, PolicyState};
 use pgheal::model::Severity;
 
 use super::{DEFAULT, FAILS_SELF_CHECK, NAME, UPSIDE_DOWN, digest, failure_of, issue, policy, serving};
@@ -204,6 +204,37 @@ async fn without_a_memory_the_policies_serve() -> Result<()> {
     }
     second_watching.stop().await;
     first_watching.stop().await;
+    watching.stop().await;
+    Ok(())
+}
+
+/// A signature beside the file goes with the version: to the store, and back by a rollback. Here it is the digest itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_trusted_does_not_serve() -> Result<()> {
+    let (plain, turned) = (component(DEFAULT)?, component(UPSIDE_DOWN)?);
+    let directory = PolicyDirectory::new("trust")?;
+    let options = || {
+        let mut options = directory.options();
+        options.admission = Some(Arc::new(|path, _, digest| {
+            let signature = fs::read_to_string(format!("{}.sig", path.display())).unwrap_or_default();
+            if signature == digest { Ok(()) } else { Err("it is not signed".to_owned()) }
+        }));
+        options
+    };
+    directory.put("p.wasm.sig", digest(&plain).as_bytes())?;
+    directory.put("p.wasm", &plain)?;
+    let policies = Policies::open(options()).await?;
+    let watching = policies.serve().await?;
+    assert_eq!(serving(&policies, NAME), Some(digest(&plain)));
+    directory.put("p.wasm", &turned)?;
+    let is_refused = || failure_of(&policies, "p.wasm").is_some_and(|f| f.step == LoadStep::Trust);
+    until("it is refused", is_refused).await?;
+    assert_eq!(serving(&policies, NAME), Some(digest(&plain)));
+    directory.put("p.wasm.sig", digest(&turned).as_bytes())?;
+    until("it is signed", || serving(&policies, NAME) == Some(digest(&turned))).await?;
+    Policies::open(options()).await?.roll_back(NAME, None).await?;
+    until("it is rolled back", || serving(&policies, NAME) == Some(digest(&plain))).await?;
+    assert_eq!(fs::read_to_string(directory.path("p.wasm.sig"))?, digest(&plain));
     watching.stop().await;
     Ok(())
 }

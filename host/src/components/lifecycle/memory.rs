@@ -163,9 +163,11 @@ impl Policies {
     /// Takes a kept version through the pipeline.
     pub(super) async fn load_kept(&self, store: &Store, name: &str, path: &Path, digest: &str) -> Result<Loaded> {
         let bytes = store.version(digest, self.limit_bytes())?;
-        let loaded =
-            load::load(&self.sandbox, self.cache.as_ref(), self.options.admission.as_ref(), path, &bytes, digest);
-        let loaded = loaded.await?;
+        if let Some(admission) = &self.options.admission {
+            // Its signature is kept beside it; that a key is trusted no more is noticed here, too.
+            admission(&store.version_path(digest)?, &bytes, digest).map_err(anyhow::Error::msg)?;
+        }
+        let loaded = load::load(&self.sandbox, self.cache.as_ref(), None, path, &bytes, digest).await?;
         ensure!(loaded.info().name == name, "version {digest} is of the policy {}", loaded.info().name);
         Ok(loaded)
     }
@@ -178,10 +180,12 @@ impl Policies {
 /// Keeps what a slot serves: as it was just read, or else from its file if that still holds it.
 fn keep(store: &Store, slot: &Slot, home: &Path, content: Option<&Arc<Content>>, limit_bytes: u64) -> Result<()> {
     if let Some(content) = content.filter(|content| content.digest == slot.digest()) {
+        store.keep_signature(slot.digest(), slot.path())?;
         return store.keep(slot.digest(), &content.bytes);
     }
     let content = file::read(Some(home), slot.path(), limit_bytes)?;
     if content.digest == slot.digest() {
+        store.keep_signature(slot.digest(), slot.path())?;
         store.keep(slot.digest(), &content.bytes)?;
     }
     Ok(())
