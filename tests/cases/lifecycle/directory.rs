@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use pgheal::components::{LoadStep, PolicyState};
+use pgheal::components::trust::{SecretKey, SignatureFile};
+use pgheal::components::{LoadStep, Policies, PolicyState, Trust};
 use pgheal::model::Severity;
 
 use super::{DEFAULT, FAILS_SELF_CHECK, NAME, UPSIDE_DOWN, digest, failure_of, issue, policy, serving};
@@ -39,7 +40,7 @@ async fn a_deleted_file_retires_its_policy_and_a_renamed_one_does_not() -> Resul
 
     fs::remove_file(directory.path("c.wasm"))?;
     until("nothing is left", || policies.prioritizers().is_empty()).await?;
-    assert_eq!(policy(&policies, "nonsense")?.state, PolicyState::Retired);
+    until("that is told", || policy(&policies, "nonsense").is_ok_and(|p| p.state == PolicyState::Retired)).await?;
     watching.stop().await;
     Ok(())
 }
@@ -204,6 +205,40 @@ async fn without_a_memory_the_policies_serve() -> Result<()> {
     }
     second_watching.stop().await;
     first_watching.stop().await;
+    watching.stop().await;
+    Ok(())
+}
+
+/// A signature beside the file goes with the version: to the store, and back by a rollback.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_trusted_does_not_serve() -> Result<()> {
+    let (plain, turned) = (component(DEFAULT)?, component(UPSIDE_DOWN)?);
+    let directory = PolicyDirectory::new("trust")?;
+    let key = SecretKey::generate()?;
+    let options = || {
+        let mut options = directory.options();
+        options.trust = Trust::new(&[key.public().to_string()]).expect("a key");
+        options
+    };
+    let signature = |component: &[u8]| {
+        let mut file = SignatureFile::default();
+        file.sign(&key, component);
+        file.to_text()
+    };
+    directory.put("p.wasm.sig", signature(&plain).as_bytes())?;
+    directory.put("p.wasm", &plain)?;
+    let policies = Policies::open(options()).await?;
+    let watching = policies.serve().await?;
+    assert_eq!(serving(&policies, NAME), Some(digest(&plain)));
+    directory.put("p.wasm", &turned)?;
+    let is_refused = || failure_of(&policies, "p.wasm").is_some_and(|f| f.step == LoadStep::Trust);
+    until("it is refused", is_refused).await?;
+    assert_eq!(serving(&policies, NAME), Some(digest(&plain)));
+    directory.put("p.wasm.sig", signature(&turned).as_bytes())?;
+    until("it is signed", || serving(&policies, NAME) == Some(digest(&turned))).await?;
+    Policies::open(options()).await?.roll_back(NAME, None).await?;
+    until("it is rolled back", || serving(&policies, NAME) == Some(digest(&plain))).await?;
+    assert_eq!(fs::read_to_string(directory.path("p.wasm.sig"))?, signature(&plain));
     watching.stop().await;
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::file::{self, Content};
 use super::memory::refusal;
 use super::state::Origin;
-use super::store::{Intent, Store, file_of, may_create, remembered_file};
+use super::store::{Intent, Store, copy_signature, file_of, may_create, remembered_file};
 use super::{durable, file_name, now_ms};
 use crate::components::load::{self, Loaded};
 use crate::components::{LoadFailure, LoadStep, Policies, PolicyKind};
@@ -71,6 +71,7 @@ impl Policies {
             when_ms: now_ms(),
         };
         let before = before(&book.state, self, name);
+        copy_signature(source, &path, POLICY_FILE_MODE)?;
         self.place(&loaded, &path, &content.bytes, &intent, before, ["deploy_before_rename", "deploy_after_rename"])
     }
 
@@ -106,6 +107,7 @@ impl Policies {
         let loaded = self.load_kept(store, name, &path, &digest).await?;
         let intent = Intent { digest, origin: Origin::Rollback, force: false, from: None, when_ms: now_ms() };
         let before = before(&book.state, self, name);
+        copy_signature(&store.version_path(&intent.digest)?, &path, POLICY_FILE_MODE)?;
         self.place(&loaded, &path, &bytes, &intent, before, ["rollback_before_rename", "rollback_after_rename"])
     }
 

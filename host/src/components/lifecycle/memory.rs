@@ -13,7 +13,7 @@ use super::state::{Event, Origin, Remembered, State};
 use super::store::{Intent, Store, Unreadable};
 use super::{durable, file_name, now_ms};
 use crate::components::load::{self, Loaded};
-use crate::components::{LoadFailure, LoadStep, Policies};
+use crate::components::{LoadFailure, LoadStep, Policies, Trust};
 use crate::failpoint;
 
 impl Policies {
@@ -163,8 +163,10 @@ impl Policies {
     /// Takes a kept version through the pipeline.
     pub(super) async fn load_kept(&self, store: &Store, name: &str, path: &Path, digest: &str) -> Result<Loaded> {
         let bytes = store.version(digest, self.limit_bytes())?;
-        let loaded = load::load(&self.sandbox, self.cache.as_ref(), &self.options.trust, path, &bytes, digest);
-        let loaded = loaded.await?;
+        // Its signature is kept beside it; that a key is trusted no more is noticed here, too.
+        self.options.trust.check(&store.version_path(digest)?, &bytes).map_err(anyhow::Error::msg)?;
+        let nobody_else = Trust::default();
+        let loaded = load::load(&self.sandbox, self.cache.as_ref(), &nobody_else, path, &bytes, digest).await?;
         ensure!(loaded.info().name == name, "version {digest} is of the policy {}", loaded.info().name);
         Ok(loaded)
     }
@@ -177,10 +179,12 @@ impl Policies {
 /// Keeps what a slot serves: as it was just read, or else from its file if that still holds it.
 fn keep(store: &Store, slot: &Slot, home: &Path, content: Option<&Arc<Content>>, limit_bytes: u64) -> Result<()> {
     if let Some(content) = content.filter(|content| content.digest == slot.digest()) {
+        store.keep_signature(slot.digest(), slot.path())?;
         return store.keep(slot.digest(), &content.bytes);
     }
     let content = file::read(Some(home), slot.path(), limit_bytes)?;
     if content.digest == slot.digest() {
+        store.keep_signature(slot.digest(), slot.path())?;
         store.keep(slot.digest(), &content.bytes)?;
     }
     Ok(())

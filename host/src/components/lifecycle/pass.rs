@@ -262,6 +262,8 @@ fn known(book: &Book, registry: &Registry, files: &[PathBuf], path: &Path, diges
             let holder = failed.wanted.as_ref().and_then(|name| registry.named(name));
             holder.is_some_and(|slot| files.iter().any(|file| file == slot.path()))
         }
+        // The signature may have come after the file. Looking is cheap.
+        LoadStep::Trust => false,
         LoadStep::Describe | LoadStep::SelfCheck => now_ms().saturating_sub(failed.tried_ms) < TRIED_AGAIN_AFTER_MS,
         _ => true,
     }

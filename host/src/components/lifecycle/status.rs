@@ -120,7 +120,9 @@ impl Policies {
         let registry = self.registry();
         let mut policies: Vec<PolicyStatus> = Vec::new();
         for slot in &registry.slots {
-            let failure = ledger.failures.iter().find(|(path, _)| path == slot.path());
+            // Between a swap and its telling, an old failure may still be there of what serves now.
+            let is_its = |report: &FailureReport| slot.restored || report.digest.as_deref() != Some(slot.digest());
+            let failure = ledger.failures.iter().find(|(path, report)| path == slot.path() && is_its(report));
             let version = slot.policy.version();
             policies.push(PolicyStatus {
                 name: slot.name().to_owned(),

@@ -21,6 +21,8 @@ const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// Another user (root) may leave an intent for the daemon, which has to read it. The directory hides it from others.
 const INTENT_MODE: u32 = 0o644;
+/// A line for each key.
+const SIGNATURE_BYTES: u64 = 64 << 10;
 /// Whoever asks whether a daemon serves holds the lock for a moment.
 const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
@@ -185,6 +187,11 @@ impl Store {
         durable::write(&path, bytes, FILE_MODE).with_context(|| format!("{} cannot be written", path.display()))
     }
 
+    /// Keeps the signature that lies beside a version's file, where there is one.
+    pub(super) fn keep_signature(&self, digest: &str, beside: &Path) -> Result<()> {
+        copy_signature(beside, &self.version_path(digest)?, FILE_MODE)
+    }
+
     pub(super) fn has(&self, digest: &str) -> bool {
         self.version_path(digest).is_ok_and(|path| path.is_file())
     }
@@ -202,11 +209,12 @@ impl Store {
     }
 
     pub(super) fn forget(&self, digest: &str) {
-        if let Ok(path) = self.version_path(digest)
-            && let Err(error) = fs::remove_file(&path)
-        {
+        let Ok(path) = self.version_path(digest) else { return };
+        if let Err(error) = fs::remove_file(&path) {
             tracing::debug!("{} is not removed: {error}", path.display());
         }
+        // Most versions have none.
+        let _ = fs::remove_file(signature_of(&path));
     }
 
     /// The digests of kept versions that begin so.
@@ -256,7 +264,7 @@ impl Store {
         }
     }
 
-    fn version_path(&self, digest: &str) -> Result<PathBuf> {
+    pub(super) fn version_path(&self, digest: &str) -> Result<PathBuf> {
         Ok(self.dir.join("versions").join(format!("{}.wasm", checked(digest)?)))
     }
 
@@ -265,6 +273,27 @@ impl Store {
         let bytes = serde_json::to_vec_pretty(value)?;
         durable::write(&path, &bytes, FILE_MODE).with_context(|| format!("{} cannot be written", path.display()))
     }
+}
+
+/// Where the signature of a component lies: `NAME.wasm.sig` beside `NAME.wasm`.
+fn signature_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".sig");
+    PathBuf::from(name)
+}
+
+/// Copies the signature of one component's file to another's, where there is one.
+///
+/// # Errors
+/// Where it cannot be read or written, or is far too large for one.
+pub(super) fn copy_signature(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    let (from, to) = (signature_of(from), signature_of(to));
+    if from == to || fs::symlink_metadata(&from).is_err() {
+        return Ok(());
+    }
+    let content =
+        file::read(None, &from, SIGNATURE_BYTES).with_context(|| format!("the signature {}", from.display()))?;
+    durable::write(&to, &content.bytes, mode).with_context(|| format!("{} cannot be written", to.display()))
 }
 
 /// Digests become names of files.
