@@ -1,6 +1,6 @@
 //! Putting a version into the directory: a new one, or one from before.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
