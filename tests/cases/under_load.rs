@@ -41,7 +41,8 @@ async fn a_rebuild_is_not_noticed() -> Result<()> {
 async fn a_surgical_repair_is_not_noticed() -> Result<()> {
     let rows = blind_rows(11);
     let world = world("load_surgical", &rows, BLIND_OPTIONS).await?;
-    let config = "[policy.index_rebalance.settings]\nsurgical_max_share = \"1\"\n";
+    // Where re-insertion is not enough, one build follows: three of them under load take minutes.
+    let config = "[policy.index_rebalance.settings]\nsurgical_max_share = \"1\"\nmax_builds = \"1\"\n";
     let fresh = blind_rows(12)[..2_000].to_vec();
     let before = indexes_of(&world, "docs").await?[0].clone();
     let options = "SELECT reloptions::text FROM pg_class WHERE relname = 'docs_idx'";

@@ -3,7 +3,7 @@ use pgheal_guest_sdk::*;
 use crate::goal::{Goal, unfindable_share};
 
 /// More rounds than this never helped.
-const MAX_ROUNDS: u32 = 10;
+const MAX_ROUNDS: u32 = 6;
 const ROWS_PER_ROUND: u32 = 20_000;
 /// Fewer unfindable elements than this are left alone.
 const GOOD_ENOUGH_SHARE: f64 = 0.001;

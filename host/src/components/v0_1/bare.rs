@@ -21,6 +21,11 @@ pub(super) fn bare<R: ComponentType + Lift + 'static>(
         let write = |_: StoreContextMut<'_, ()>, (_, _): (log::Level, String)| Ok(());
         linker.instance(name)?.func_wrap("write", write)?;
     }
+    let prefix = format!("{PACKAGE}settings@");
+    for (name, _) in component.component_type().imports(&engine).filter(|(name, _)| name.starts_with(&prefix)) {
+        let get = |_: StoreContextMut<'_, ()>, (_,): (String,)| Ok((None::<String>,));
+        linker.instance(name)?.func_wrap("get", get)?;
+    }
     linker.define_unknown_imports_as_traps(&component)?;
     let pre = linker.instantiate_pre(&component)?;
     let function = component.get_export_index(None, function).context("its function is not exported")?;
