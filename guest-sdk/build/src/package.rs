@@ -25,6 +25,7 @@ pub fn build_package(dir: &Path, out: Option<&Path>) -> Result<Built> {
     let target_dir = package.target_dir.join("guests");
     let mut cargo = cargo_build(&toolchain()?);
     cargo.current_dir(dir).arg("--target-dir").arg(&target_dir).args(["--package", &package.name]);
+    eprintln!("compiling {} to {TARGET} ...", package.name);
     let status = cargo.status().context("cargo cannot be run")?;
     ensure!(status.success(), "{} does not compile ({status})", package.name);
     let file = format!("{}.wasm", package.library);

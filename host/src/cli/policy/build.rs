@@ -63,6 +63,7 @@ fn builder(dir: &Path) -> anyhow::Result<Command> {
         sdk.display(),
         "build/Cargo.toml"
     );
+    eprintln!("compiling the SDK's {BUILDER}, once ...");
     let mut cargo = Command::new(cargo());
     cargo.args(["run", "--quiet", "--release", "--package", BUILDER, "--manifest-path"]).arg(manifest);
     cargo.arg("--");
