@@ -44,7 +44,7 @@ async fn deploy_list_and_rollback_with_a_daemon() -> Result<()> {
     policy_command(&directory, &["deploy", "/nowhere.wasm"]).await?.expect(3);
 
     // By hand, around deploy.
-    directory.put("prioritizer_default.wasm", &component(FAILS_SELF_CHECK)?)?;
+    directory.put("prioritizer_default.wasm", &turned[..turned.len() / 2])?;
     directory.put("junk.wasm", b"junk")?;
     let is_listed = || {
         let status = super::kills::status(&directory);
@@ -53,14 +53,14 @@ async fn deploy_list_and_rollback_with_a_daemon() -> Result<()> {
     until("both are reported", is_listed).await?;
     let run = policy_command(&directory, &["list"]).await?;
     run.expect(0);
-    for part in ["served by process", NAME, &digest(&turned)[..12], "active", "self-check", "junk.wasm"] {
+    for part in ["served by process", NAME, &digest(&turned)[..12], "active", "compile", "junk.wasm"] {
         assert!(run.stdout.contains(part), "{part} is not in {}", run.stdout);
     }
     let run = policy_command(&directory, &["list", "--json"]).await?;
     run.expect(0);
     let listed = run.json()?;
     assert_eq!(listed["policies"][0]["digest"], digest(&turned));
-    assert_eq!(listed["policies"][0]["failure"]["step"], "self-check");
+    assert_eq!(listed["policies"][0]["failure"]["step"], "compile");
 
     let run = policy_command(&directory, &["rollback", NAME]).await?;
     run.expect(0);
