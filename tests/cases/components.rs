@@ -11,7 +11,8 @@ use pgheal::components::*;
 use pgheal::model::*;
 use played::{Played, context, diagnosis, health, issue};
 
-pub mod played;
+pub pub(super) mod played;
+mod handwritten;
 
 fn policies_dir() -> PathBuf {
     std::env::var_os("PGHEAL_POLICIES_DIR")

@@ -6,6 +6,7 @@ mod authoring;
 mod bad_input;
 mod catalog;
 mod components;
+mod contract;
 mod crash;
 mod healing;
 mod hostile;

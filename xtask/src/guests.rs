@@ -51,6 +51,21 @@ pub fn build_guests(workspace_root: &Path, packages: &[&str]) -> Result<Vec<Path
         .collect()
 }
 
+/// Assembles the components of `tests/guests/handwritten` into `target/test-policies`.
+pub fn assemble_handwritten(workspace_root: &Path) -> Result<()> {
+    let target = workspace_root.join(TEST_POLICIES_DIR);
+    fs::create_dir_all(&target)?;
+    for entry in fs::read_dir(workspace_root.join("tests/guests/handwritten"))? {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new("wat")) {
+            let component = wat::parse_file(&path)?;
+            let name = path.with_extension("wasm");
+            fs::write(target.join(name.file_name().context("a file's name")?), component)?;
+        }
+    }
+    Ok(())
+}
+
 fn packages_in(dir: &Path) -> Result<Vec<String>> {
     let mut names = BTreeSet::new();
     let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;

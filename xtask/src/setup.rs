@@ -64,6 +64,7 @@ pub fn policies(workspace: &Path, packages: &[String]) -> Result<()> {
     if packages.is_empty() {
         packages = guests::shipped_policies(workspace)?;
         packages.extend(guests::test_policies(workspace)?);
+        guests::assemble_handwritten(workspace)?;
     }
     let names: Vec<&str> = packages.iter().map(String::as_str).collect();
     with_spinner("building the policies", || guests::build_guests(workspace, &names))

@@ -16,8 +16,12 @@ pub struct Options {
 /// where some fail.
 pub fn run(workspace: &Path, options: &Options) -> Result<ExitCode> {
     let install = setup::all(workspace)?;
-    setup::languages(workspace)?;
-    cargo::build(workspace)?;
+    // Fetching and the other languages' compilers use one core, mostly: the product is built meanwhile.
+    std::thread::scope(|scope| {
+        let languages = scope.spawn(|| setup::languages(workspace));
+        cargo::build(workspace)?;
+        languages.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
     let filter = options.filter.as_deref();
     let environment = [
         ("PGHEAL_TEST_PG", install.root().as_os_str().to_owned()),
