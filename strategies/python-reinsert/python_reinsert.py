@@ -36,6 +36,8 @@ from wit_world.imports.types import (
 
 REPAIR_TYPE = "orphan_reconnection"
 ROWS_PER_ROUND = 20_000
+# Fewer than these are left alone.
+GOOD_ENOUGH_SHARE = 0.001
 # Rounds in a row that gained nothing end it. One proves nothing: vacuum relinks the neighbours of what it removes,
 # sometimes badly.
 MAX_IDLE_ROUNDS = 3
@@ -119,15 +121,20 @@ class WitWorld:
 
 def reconnect(issue: Issue, context: RepairContext) -> RepairResult:
     """A row that no search finds gets a new element with fresh edges, and becomes a way into its region for others.
-    Hence the rounds: each is measured, and they end when the targets are reached or nothing is gained any more."""
+    Hence the rounds: each is measured, and beyond the targets they go on while they gain."""
     index = issue.index
     max_rounds = int(settings.get("max_rounds"))
     before = health = measure.health(index)
     best, idle, rounds, rows = health.unfindable, 0, 0, 0
-    while (missing := shortfall(health, context.recall_target, context.max_blind_share)) is not None:
+    while True:
+        missing = shortfall(health, context.recall_target, context.max_blind_share)
+        if missing is None and (idle > 0 or rounds == max_rounds or unfindable_share(health) <= GOOD_ENOUGH_SHARE):
+            break
         if rounds == max_rounds or idle == MAX_IDLE_ROUNDS:
             raise Err(RepairError_CannotImprove(f"{missing} after {rounds} rounds"))
         lost = measure.unfindable_rows(index, ROWS_PER_ROUND)
+        if not lost and missing is None:
+            break
         if not lost:
             raise Err(RepairError_CannotImprove(f"{missing}, though a search for its own vector finds every row"))
         done = actions.reinsert_rows(index, lost)
@@ -156,16 +163,20 @@ def shortfall(health: IndexHealth, recall_target: float, max_blind_share: float)
     """None where the targets are reached. What could not be measured does not reach them."""
     if health.recall is None or health.blind_share is None:
         return "its recall could not be measured"
-    if health.unfindable is not None and health.unfindable_of:
-        unfindable_share = health.unfindable / health.unfindable_of
-    else:
-        unfindable_share = 0.0
-    if health.recall >= recall_target and max(health.blind_share, unfindable_share) <= max_blind_share:
+    if health.recall >= recall_target and max(health.blind_share, unfindable_share(health)) <= max_blind_share:
         return None
     return (
         f"recall {health.recall:.4f}, {health.blind_share:.2%} of the queries are blind, "
-        f"{unfindable_share:.2%} of the rows are not found"
+        f"{unfindable_share(health):.2%} of the rows are not found"
     )
+
+
+def unfindable_share(health: IndexHealth) -> float:
+    """Of the rows, those whose own vector does not lead a search to them; where that is unknown, blind queries tell
+    enough."""
+    if health.unfindable is None or not health.unfindable_of:
+        return 0.0
+    return health.unfindable / health.unfindable_of
 
 
 def as_repair_error(error):
