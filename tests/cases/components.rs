@@ -11,8 +11,8 @@ use pgheal::components::*;
 use pgheal::model::*;
 use played::{Played, context, diagnosis, health, issue};
 
-pub pub(super) mod played;
 mod handwritten;
+pub mod played;
 
 fn policies_dir() -> PathBuf {
     std::env::var_os("PGHEAL_POLICIES_DIR")

@@ -16,7 +16,8 @@ fn released_contracts_are_unchanged() -> Result<()> {
     let mut count = 0;
     for line in released.lines().filter(|line| !line.starts_with('#')) {
         let (expected, file) = line.split_once("  ").with_context(|| format!("wit/RELEASED: {line:?}"))?;
-        let found: String = Sha256::digest(fs::read(wit.join(file))?).iter().map(|byte| format!("{byte:02x}")).collect();
+        let found: String =
+            Sha256::digest(fs::read(wit.join(file))?).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(found, expected, "wit/{file} is released: add a version instead of changing it");
         count += 1;
     }
