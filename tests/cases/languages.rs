@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::components::played::{Played, context, issue};
 use super::support::{
-    BLIND_OPTIONS, Run, World, blind_rows, fill_table, grouped_rows, indexes_of, one_is_left, workspace,
+    BLIND_OPTIONS, Run, SICK_OPTIONS, World, blind_rows, fill_table, grouped_rows, indexes_of, one_is_left, workspace,
 };
 
 const EXAMPLES: [&str; 2] = ["javascript_rebuild", "python_reinsert"];
@@ -101,9 +101,7 @@ async fn a_strategy_in_javascript_rebuilds_a_sick_index() -> Result<()> {
     let world = World::new("heal_javascript").await?;
     fill_table(&world, "docs", &grouped_rows(3_000, 1)).await?;
     world
-        .sql(
-            "CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) WITH (m = 8, ef_construction = 16)",
-        )
+        .sql(&format!("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) {SICK_OPTIONS}"))
         .await?;
     let before = indexes_of(&world, "docs").await?[0].clone();
     let sick = policies.run(&world, "check", "", &[]).await?;
