@@ -46,9 +46,10 @@ async fn policy(arguments: &[&str]) -> Result<Run> {
 
 async fn native_tests(dir: &Path) -> Result<String> {
     let output = Command::new("cargo")
-        .arg("test")
+        .args(["test", "--release"])
         .current_dir(dir)
-        .env("CARGO_TARGET_DIR", workspace().join("target/authoring"))
+        // The macros are those that the workspace's own policies are built with.
+        .env("CARGO_TARGET_DIR", workspace().join("target/guests"))
         .kill_on_drop(true)
         .output()
         .await?;

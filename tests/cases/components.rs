@@ -62,7 +62,7 @@ impl Drop for Scratch {
 fn granted(limits: &Limits) -> PolicyConfigs {
     let grant = Grant { sql_role: Some("guest".to_owned()), ..Grant::everything() };
     let options = PolicyOptions { grant, ..PolicyOptions::shipped("misbehaving", limits) };
-    PolicyConfigs { limits: limits.clone(), by_name: [("misbehaving".to_owned(), options)].into() }
+    PolicyConfigs { limits: limits.clone(), by_name: [("misbehaving".to_owned(), options)].into(), grant: None }
 }
 
 async fn load(dir: &Scratch, limits: &Limits) -> (Policies, Vec<LoadFailure>) {
@@ -138,7 +138,8 @@ async fn what_is_not_granted_is_denied_by_name() {
 
     let rebalance = async |grant: Grant| {
         let options = PolicyOptions { grant, ..PolicyOptions::shipped("index_rebalance", &tight()) };
-        let configs = PolicyConfigs { limits: tight(), by_name: [("index_rebalance".to_owned(), options)].into() };
+        let configs =
+            PolicyConfigs { limits: tight(), by_name: [("index_rebalance".to_owned(), options)].into(), grant: None };
         let (policies, failures) = load_with(&dir, configs).await;
         assert_eq!(failures, []);
         let issue = played::issue("low recall");
@@ -159,7 +160,8 @@ async fn settings_are_typed() {
     let load = async |settings: &[(&str, &str)], digests: Vec<String>| {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let options = PolicyOptions { settings, digests, ..PolicyOptions::shipped("index_rebalance", &tight()) };
-        let configs = PolicyConfigs { limits: tight(), by_name: [("index_rebalance".to_owned(), options)].into() };
+        let configs =
+            PolicyConfigs { limits: tight(), by_name: [("index_rebalance".to_owned(), options)].into(), grant: None };
         load_with(&dir, configs).await
     };
     let refused = async |settings: &[(&str, &str)], digests: Vec<String>, expected: &str| {

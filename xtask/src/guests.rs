@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use pgheal_guest_build::{TARGET, cargo_build, componentize, toolchain};
+use pgheal_guest_build::{TARGET, cargo_build, componentize, componentize_for, toolchain};
 
 /// Where shipped policies go, and where the ones that misbehave for the tests go.
 const POLICIES_DIR: &str = "target/policies";
@@ -58,7 +58,11 @@ pub fn assemble_handwritten(workspace_root: &Path) -> Result<()> {
     for entry in fs::read_dir(workspace_root.join("tests/guests/handwritten"))? {
         let path = entry?.path();
         if path.extension() == Some(OsStr::new("wat")) {
-            let component = wat::parse_file(&path)?;
+            let mut component = wat::parse_file(&path)?;
+            // Core modules are of format version 1, components of 13.
+            if component.get(4) == Some(&1) {
+                component = componentize_for(component, &workspace_root.join("wit"), "prioritizer")?;
+            }
             let name = path.with_extension("wasm");
             fs::write(target.join(name.file_name().context("a file's name")?), component)?;
         }

@@ -2,8 +2,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use wit_component::{ComponentEncoder, DecodedWasm};
-use wit_parser::WorldItem;
+use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding};
+use wit_parser::{Resolve, WorldItem};
 
 /// The only imports that a policy may have; there is no WASI.
 const CONTRACT: &str = "pgheal:policy/";
@@ -29,6 +29,18 @@ pub fn componentize(module: &Path, component: &Path, contract_only: bool) -> Res
         .and_then(|()| fs::rename(&unfinished, component))
         .with_context(|| format!("cannot write {}", component.display()))?;
     Ok(component.to_owned())
+}
+
+/// Makes a component of a core module that was written by hand for a world of the WIT package in `wit`.
+///
+/// # Errors
+/// Where the module's exports are not the world's.
+pub fn componentize_for(mut module: Vec<u8>, wit: &Path, world: &str) -> Result<Vec<u8>> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(wit)?;
+    let world = resolve.select_world(&[package], Some(world))?;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+    ComponentEncoder::default().validate(true).module(&module)?.encode()
 }
 
 /// Refuses a component that asks for anything but the contract.

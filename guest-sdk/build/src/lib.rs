@@ -5,6 +5,6 @@ mod component;
 mod package;
 mod toolchain;
 
-pub use component::{check_imports, componentize};
+pub use component::{check_imports, componentize, componentize_for};
 pub use package::{Built, build_package};
 pub use toolchain::{TARGET, Toolchain, cargo_build, toolchain};

@@ -60,11 +60,17 @@ pub struct PolicyConfigs {
     /// Of policies whose own are not given, and of the sandbox as a whole.
     pub limits: Limits,
     pub by_name: BTreeMap<String, PolicyOptions>,
+    /// Where it is given: what policies that the configuration does not name are granted, instead of nothing.
+    pub grant: Option<Grant>,
 }
 
 impl PolicyConfigs {
     pub fn of(&self, policy: &str) -> PolicyOptions {
-        self.by_name.get(policy).cloned().unwrap_or_else(|| PolicyOptions::shipped(policy, &self.limits))
+        self.by_name.get(policy).cloned().unwrap_or_else(|| {
+            let shipped = PolicyOptions::shipped(policy, &self.limits);
+            let grant = self.grant.clone().unwrap_or_else(|| shipped.grant.clone());
+            PolicyOptions { grant, ..shipped }
+        })
     }
 
     /// What the pool must be able to hold: the largest of all limits.

@@ -123,7 +123,7 @@ impl Config {
         defaults.effect.guest_time = Duration::from_secs(self.healing.repair_timeout_secs);
         let limits = self.policies.limits.over(&defaults);
         let by_name = self.policy.iter().map(|(name, policy)| (name.clone(), policy.options(name, &limits))).collect();
-        PolicyConfigs { limits, by_name }
+        PolicyConfigs { limits, by_name, grant: None }
     }
 }
 

@@ -60,7 +60,7 @@ impl Strategy for Hostile {
     }
 
     fn rollback(result: &RepairResult) -> Result<(), RepairError> {
-        warn!("rollback of {} runs", result.repair_type);
+        error!("rollback of {} runs", result.repair_type);
         trap("rollback");
         run("undoing");
         Ok(())
@@ -88,8 +88,8 @@ fn trap(function: &str) {
 fn run(name: &str) {
     for sql in setting(name).split("\n--\n").filter(|sql| !sql.is_empty()) {
         match host::database::query(sql, &[]) {
-            Ok(found) => warn!("[{sql}] -> {:?}", found.rows),
-            Err(error) => warn!("[{sql}] refused: {}", host::explain(&error)),
+            Ok(found) => error!("[{sql}] -> {:?}", found.rows),
+            Err(error) => error!("[{sql}] refused: {}", host::explain(&error)),
         }
     }
 }

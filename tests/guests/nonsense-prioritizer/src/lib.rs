@@ -27,8 +27,13 @@ impl Prioritizer for Nonsense {
             "twice" => vec![all(0); diagnoses.len()],
             "beyond" => vec![all(diagnoses.len() as u32)],
             "none" => Vec::new(),
+            // One by one: memory ends it, and not the arithmetic of a capacity.
             "billion" => {
-                (0..1_000_000_000).map(|position| Ranked { position, priority: 1.0, reason: String::new() }).collect()
+                let mut ranked = Vec::new();
+                for position in 0..1_000_000_000 {
+                    ranked.push(Ranked { position, priority: 1.0, reason: String::new() });
+                }
+                ranked
             }
             "many" => (0..100_000).map(|position| Ranked { position, priority: 1.0, reason: String::new() }).collect(),
             _ => (0..diagnoses.len() as u32).map(all).collect(),

@@ -14,7 +14,7 @@ use clap::Args;
 use super::super::ExitStatus;
 use super::build::build_crate;
 use crate::components::played::PlayedDatabase;
-use crate::components::{SinglePolicy, Trust};
+use crate::components::{Grant, SinglePolicy, Trust};
 use crate::config::Config;
 use file::CaseGroup;
 use run::Ran;
@@ -51,8 +51,13 @@ pub(super) async fn test(command: TestCommand) -> anyhow::Result<ExitStatus> {
     let config = super::config(command.config.as_deref())?;
     let groups = groups(&command)?;
     let component = if command.policy.is_dir() { build_crate(&command.policy, None)? } else { command.policy.clone() };
-    // The limits are those of the daemon; whether it is signed is not a question of its tests.
-    let policy = match SinglePolicy::load(&component, config.policy_configs(), &Trust::default()).await? {
+    // The limits are those of the daemon; whether it is signed is not a question of its tests, nor, without a
+    // configuration, what it will be granted: on a played database it may do everything.
+    let mut configs = config.policy_configs();
+    if command.config.is_none() {
+        configs.grant = Some(Grant { sql_role: Some("played".to_owned()), ..Grant::everything() });
+    }
+    let policy = match SinglePolicy::load(&component, configs, &Trust::default()).await? {
         Ok(policy) => policy,
         Err(failure) => {
             println!("{failure}");
