@@ -143,7 +143,7 @@ async fn signatures(scratch: &Scratch, wasm: &str, digest: &serde_json::Value) -
     policy(&["check", wasm, "--config", &trusting]).await?.expect(0);
     policy(&["check", wasm, "--config", &pinning]).await?.expect(0);
     let refused = policy(&["check", wasm, "--config", &elsewhere]).await?;
-    ensure!(refused.expect(1).stdout.contains("no (trust)"), "{refused:#?}");
+    ensure!(refused.expect(1).stdout.contains("no (configure): the configuration pins it"), "{refused:#?}");
 
     // One byte at the end, in a section that nothing reads.
     let mut tampered = fs::read(wasm)?;

@@ -18,18 +18,18 @@ const ESCAPES: &[(&str, &str)] = &[
     ("SET statement_timeout = 0", "refused: SET"),
     ("SELECT 1; DELETE FROM prey", "one statement a call; this text has 2"),
     ("COPY prey TO PROGRAM 'touch /tmp/pgheal-hostile'", "refused: COPY"),
-    ("DO $$ BEGIN DELETE FROM prey; END $$", "refused: DO"),
+    ("DO $$ BEGIN DELETE FROM prey; END $$", "cannot be checked, so it is refused"),
     ("LISTEN hostile", "refused: LISTEN"),
     ("PREPARE leftover AS SELECT 1", "refused: PREPARE"),
     ("CREATE TEMP TABLE leftover (a int)", "refused: CREATE"),
     ("SELECT 1 AS a INTO TEMP leftover", "refused: SELECT"),
     ("ALTER ROLE hostile_guest SUPERUSER", "refused: ALTER"),
-    ("SELECT set_config('role', 'postgres', false)", "42501"),
-    ("SELECT pg_read_file('/etc/passwd')", "42501"),
-    ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres'", "42501"),
+    ("SELECT set_config('role', 'postgres', false)", "permission denied"),
+    ("SELECT pg_read_file('/etc/passwd')", "permission denied"),
+    ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres'", "permission denied"),
     ("SELECT dblink_exec('dbname=postgres user=postgres', 'DROP TABLE prey')", "PostgreSQL ("),
-    ("SELECT * FROM pgheal.repairs", "42501"),
-    ("UPDATE docs SET note = 'taken'", "42501"),
+    ("SELECT * FROM pgheal.repairs", "permission denied"),
+    ("UPDATE docs SET note = 'taken'", "permission denied"),
 ];
 
 /// These are allowed and must leave nothing.
@@ -147,7 +147,7 @@ async fn every_escape_is_refused_and_leaves_nothing() -> Result<()> {
     }
     // A failed statement aborts the transaction: those that PostgreSQL itself refuses need one each.
     let (by_host, by_server): (Vec<_>, Vec<_>) =
-        ESCAPES.iter().partition(|(_, answer)| !answer.contains("42501") && !answer.contains("PostgreSQL"));
+        ESCAPES.iter().partition(|(_, answer)| !answer.contains("permission denied") && !answer.contains("PostgreSQL"));
     let mut batches: Vec<Vec<&str>> = vec![by_host.iter().map(|(sql, _)| *sql).collect()];
     batches.extend(by_server.iter().map(|(sql, _)| vec![*sql]));
     for batch in batches {
