@@ -14,7 +14,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::ProgressBar;
-use pgheal_test_server::scenarios::{self, Scenario};
+use pgheal_test_server::scenarios::{self, BLIND_SPOTS, Scenario};
 use pgheal_test_server::{Client, Embeddings, execute, single};
 use serde_json::Value;
 
@@ -23,6 +23,9 @@ use crate::setup::{self, Postgres};
 use pgheal::Pgheal;
 
 const DATABASE: &str = "pgheal_demo";
+/// Beyond 8 % of lost rows pgheal rebuilds (`surgical_max_share`).
+const MAX_LOST_SHARE: f64 = 0.075;
+const MAX_DRAWS: u32 = 5;
 
 #[derive(Args)]
 pub struct Options {
@@ -66,9 +69,19 @@ async fn show(workspace: &Path, postgres: &Postgres) -> Result<ExitCode> {
     bar.finish_and_clear();
 
     let url = postgres.url(DATABASE);
-    let filenodes_before = database.filenodes().await?;
     println!("\npgheal check");
-    let before = program.check(&url).await?;
+    let mut before = program.check(&url).await?;
+    // pgvector draws lots: about one build in twenty loses so many rows that a rebuild is the cheaper repair, and this
+    // index shall show the other one.
+    for _ in 0..MAX_DRAWS {
+        if unfindable_share(pgheal::index(&before, BLIND_SPOTS.index)?).is_none_or(|share| share <= MAX_LOST_SHARE) {
+            break;
+        }
+        println!("{}: built again, this build lost too many rows for a surgical repair", BLIND_SPOTS.index);
+        execute(&database.client, &format!("REINDEX INDEX {}", BLIND_SPOTS.index)).await?;
+        before = program.check(&url).await?;
+    }
+    let filenodes_before = database.filenodes().await?;
     println!("\npgheal heal --once");
     let healed = program.heal(&url, &[]).await?;
     println!("\npgheal check, again");
@@ -103,6 +116,12 @@ async fn show(workspace: &Path, postgres: &Postgres) -> Result<ExitCode> {
         eprintln!("not kept: {promise}");
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// Share of the elements that a search for their own vector misses; None where that is not known.
+fn unfindable_share(index: &Value) -> Option<f64> {
+    let found = &index["unfindable"];
+    Some(found["count"].as_f64()? / found["of_sampled"].as_f64()?)
 }
 
 fn filenode(filenodes: &BTreeMap<String, String>, scenario: &Scenario) -> Result<String> {
