@@ -22,15 +22,15 @@ pub enum Bench {
     },
 }
 
-/// The measuring is in a program of its own, `tests/bench.rs`, which links the product's library.
+/// The measuring is in a program of its own, `tests/bench`, which links the product's library.
 pub fn run(workspace: &Path, bench: &Bench) -> Result<ExitCode> {
     let (name, large) = match bench {
         Bench::Audit { large } => ("audit", large),
         Bench::Heal { large } => ("heal", large),
     };
     let install = setup::all(workspace)?;
-    cargo::build(workspace)?;
-    let mut command = Command::new(cargo::program(workspace, "pgheal-bench"));
+    cargo::build_benches(workspace)?;
+    let mut command = Command::new(cargo::bench_program(workspace));
     command.arg(name).args(large.then_some("--large"));
     command.env("PGHEAL_TEST_PG", install.root()).env("PGHEAL_POLICIES_DIR", workspace.join(setup::POLICIES));
     let status = command.status().context("the bench cannot be run")?;

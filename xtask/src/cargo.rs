@@ -7,23 +7,42 @@ use anyhow::{Context, Result, ensure};
 /// The product and its end-to-end tests. Always built together: another set of packages means other features of the
 /// dependencies, and minutes of building them again.
 pub const PRODUCT: [&str; 2] = ["pgheal", "pgheal-tests"];
+const BENCH: &str = "pgheal-bench";
 
-/// Builds the product, the tests' library and the benches.
+/// Of the policies; their native tests share the macros that the components are built with.
+pub const GUESTS_TARGET: &str = "target/guests";
+
+/// Builds the product and the tests' library.
 pub fn build(workspace: &Path) -> Result<()> {
-    let status = cargo(workspace, "build", &PRODUCT).status().context("cargo cannot be run")?;
+    build_with(workspace, &[])
+}
+
+/// The same with the benches.
+pub fn build_benches(workspace: &Path) -> Result<()> {
+    build_with(workspace, &["--lib", "--bins", "--example", BENCH])
+}
+
+fn build_with(workspace: &Path, targets: &[&str]) -> Result<()> {
+    let status = cargo(workspace, "build", &PRODUCT).args(targets).status().context("cargo cannot be run")?;
     ensure!(status.success(), "the build failed ({status})");
     Ok(())
 }
 
-/// Runs the tests of the packages whose names hold `filter`.
+/// Packages that are tested together.
+pub struct TestSet<'a> {
+    pub packages: &'a [&'a str],
+    pub more_arguments: &'a [&'a str],
+}
+
+/// Runs the tests of a set whose names hold `filter`.
 pub fn test(
     workspace: &Path,
-    packages: &[&str],
+    set: &TestSet,
     filter: Option<&str>,
     environment: &[(&str, OsString)],
 ) -> Result<ExitStatus> {
-    let mut command = cargo(workspace, "test", packages);
-    command.arg("--no-fail-fast").args(filter);
+    let mut command = cargo(workspace, "test", set.packages);
+    command.arg("--no-fail-fast").args(set.more_arguments).args(filter);
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.status().context("cargo cannot be run")
 }
@@ -35,6 +54,11 @@ fn cargo(workspace: &Path, subcommand: &str, packages: &[&str]) -> Command {
         command.args(["--package", package]);
     }
     command
+}
+
+/// The program that `build_benches` made.
+pub fn bench_program(workspace: &Path) -> PathBuf {
+    workspace.join("target/release/examples").join(BENCH)
 }
 
 /// A program that `build` made.

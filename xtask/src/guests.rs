@@ -31,7 +31,7 @@ pub fn test_policies(workspace_root: &Path) -> Result<Vec<String>> {
 pub fn build_guests(workspace_root: &Path, packages: &[&str]) -> Result<Vec<PathBuf>> {
     ensure!(!packages.is_empty(), "no policies to build");
     let toolchain = toolchain()?;
-    let target_dir = workspace_root.join("target/guests");
+    let target_dir = workspace_root.join(crate::cargo::GUESTS_TARGET);
     let mut cargo = cargo_build(&toolchain);
     cargo.current_dir(workspace_root).arg("--target-dir").arg(&target_dir);
     for package in packages {

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use crate::{cargo, languages, setup};
+use crate::cargo::{self, TestSet};
+use crate::{languages, setup};
 
 #[derive(Args)]
 pub struct Options {
@@ -31,11 +32,17 @@ pub fn run(workspace: &Path, options: &Options) -> Result<ExitCode> {
         ("PGHEAL_BIN", cargo::program(workspace, "pgheal").into()),
     ];
     let policies = ["pgheal-guest-sdk", "prioritizer-default", "parameter-tuning", "index-rebalance"];
-    let sets: [&[&str]; 3] = [&["xtask", "pgheal-guest-build", "pgheal-test-server"], &policies, &cargo::PRODUCT];
+    let tools = ["xtask", "pgheal-guest-build", "pgheal-test-server"];
+    let sets = [
+        TestSet { packages: &tools, more_arguments: &[] },
+        TestSet { packages: &policies, more_arguments: &["--target-dir", cargo::GUESTS_TARGET] },
+        // Without the benches, which are an example.
+        TestSet { packages: &cargo::PRODUCT, more_arguments: &["--lib", "--bins", "--tests"] },
+    ];
     let mut failed = Vec::new();
-    for packages in sets {
-        if !cargo::test(workspace, packages, filter, &environment)?.success() {
-            failed.push(packages.join(", "));
+    for set in sets {
+        if !cargo::test(workspace, &set, filter, &environment)?.success() {
+            failed.push(set.packages.join(", "));
         }
     }
     if failed.is_empty() {
