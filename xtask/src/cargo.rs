@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 pub const PRODUCT: [&str; 2] = ["pgheal", "pgheal-tests"];
 const BENCH: &str = "pgheal-bench";
 
-/// Of the policies; their native tests share the macros that the components are built with.
+/// Where the policies' components are built.
 pub const GUESTS_TARGET: &str = "target/guests";
 
 /// Builds the product and the tests' library.

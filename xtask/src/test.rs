@@ -35,7 +35,7 @@ pub fn run(workspace: &Path, options: &Options) -> Result<ExitCode> {
     let tools = ["xtask", "pgheal-guest-build", "pgheal-test-server"];
     let sets = [
         TestSet { packages: &tools, more_arguments: &[] },
-        TestSet { packages: &policies, more_arguments: &["--target-dir", cargo::GUESTS_TARGET] },
+        TestSet { packages: &policies, more_arguments: &[] },
         // Without the benches, which are an example.
         TestSet { packages: &cargo::PRODUCT, more_arguments: &["--lib", "--bins", "--tests"] },
     ];

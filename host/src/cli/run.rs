@@ -25,6 +25,9 @@ pub(super) async fn run(command: RunCommand) -> anyhow::Result<ExitStatus> {
         .or_else(|| std::env::var("PGHEAL_URL").ok())
         .context("no database: set url in [target], or PGHEAL_URL")?;
     let connector = Connector::parse(&url)?;
+    // Before anything that takes time: a stop that comes while the policies are loaded is one, and not a death.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let (policies, failures) = policies::load(command.policies.as_deref(), &config).await?;
     for failure in &failures {
         tracing::error!("{failure}");
@@ -32,8 +35,6 @@ pub(super) async fn run(command: RunCommand) -> anyhow::Result<ExitStatus> {
     // From here on the log hears of files that change.
     let watching = policies.serve().await?;
 
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
