@@ -2,6 +2,7 @@
 
 mod directory;
 mod kills;
+mod order;
 mod program;
 mod reloads;
 mod strikes;

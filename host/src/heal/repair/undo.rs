@@ -59,7 +59,12 @@ pub(super) async fn undo_steps(
         };
         match result {
             Ok(what) => {
-                journal.mark_undone(step.id, what.as_deref().unwrap_or("")).await.map_err(journal_error)?;
+                let note = match (&what, &step.step.undo) {
+                    (Some(what), _) => what.clone(),
+                    (None, Undo::Nothing { why }) => format!("nothing is taken back: {why}"),
+                    (None, _) => String::new(),
+                };
+                journal.mark_undone(step.id, &note).await.map_err(journal_error)?;
                 report.undone.extend(what);
             }
             Err(error) => {

@@ -3,7 +3,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 /// Longer texts are refused unread.
-const MAX_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 17;
 
 /// Whether a policy may run this text: one statement that reads or, where `may_write`, changes rows. Transaction
 /// control, SET, PREPARE, LISTEN, COPY, DO, CALL and all DDL are refused. PostgreSQL's own parser is asked as well

@@ -1,0 +1,91 @@
+//! The order of a daemon's repairs follows the prioritizer that is deployed.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::{DEFAULT, FAILS_SELF_CHECK, NAME, UPSIDE_DOWN, digest};
+use crate::cases::support::{
+    ConfigFile, PolicyDirectory, Run, SICK_OPTIONS, World, component, fill_table, grouped_rows, pgheal, start, until,
+};
+
+const FILE: &str = "prioritizer_default.wasm";
+/// A recall somewhat below what is wanted, without blind spots.
+const MILD_OPTIONS: &str = "WITH (m = 4, ef_construction = 12)";
+
+/// Which repair it is matters little here, but that it ends soon.
+const BUILD_ONCE: &str = "[policy.index_rebalance.settings]\nsurgical_max_share = \"0\"\nmax_builds = \"1\"\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployed_prioritizer_orders_the_next_cycle() -> Result<()> {
+    let world = World::new("order").await?;
+    let rows = grouped_rows(1_500, 3);
+    fill_table(&world, "grave", &rows).await?;
+    fill_table(&world, "mild", &rows).await?;
+
+    let directory = PolicyDirectory::new("order")?;
+    let source = PolicyDirectory::new("order-source")?;
+    directory.put(FILE, &component(DEFAULT)?)?;
+    directory.put("index_rebalance.wasm", &component("index_rebalance.wasm")?)?;
+    source.put("turned.wasm", &component(UPSIDE_DOWN)?)?;
+    source.put("broken.wasm", &component(FAILS_SELF_CHECK)?)?;
+    let settings = format!(
+        "[target]\nurl = \"{}\"\n[healing]\ncheck_interval_ms = 1000\nmax_concurrent_repairs = 1\n{BUILD_ONCE}",
+        world.url()
+    );
+    let config = ConfigFile::write("order", &settings)?;
+    let (path, dir) = (config.0.display().to_string(), directory.0.display().to_string());
+    let mut daemon = start(&["run", "--config", &path, "--policies", &dir], &[])?;
+    until("the daemon serves", || super::kills::told(&directory).is_some()).await?;
+    let policy = async |arguments: &[&str]| -> Result<Run> {
+        pgheal(&[&["policy"], arguments, &["--dir", &dir]].concat()).await
+    };
+
+    assert_eq!(first_repaired(&world, 1).await?, "grave");
+    policy(&["deploy", &source.path("turned.wasm").display().to_string()]).await?.expect(0);
+    assert_eq!(first_repaired(&world, 2).await?, "mild");
+    let broken = policy(&["deploy", &source.path("broken.wasm").display().to_string()]).await?;
+    assert!(broken.code == Some(3) && broken.stdout.contains("self-check"), "{broken:#?}");
+    assert_eq!(super::kills::told(&directory), Some(digest(&component(UPSIDE_DOWN)?)));
+    assert_eq!(first_repaired(&world, 3).await?, "mild");
+    policy(&["rollback", NAME]).await?.expect(0);
+    assert_eq!(first_repaired(&world, 4).await?, "grave");
+
+    ensure!(daemon.try_wait()?.is_none(), "the daemon was started only once, and has ended");
+    daemon.kill().await?;
+    Ok(())
+}
+
+/// Makes both tables' indexes sick at once, under new names, and gives the table that is repaired first.
+async fn first_repaired(world: &World, round: u32) -> Result<String> {
+    let last = round - 1;
+    world
+        .sql(&format!(
+            "BEGIN; DROP INDEX IF EXISTS grave_{last}, mild_{last}; \
+             CREATE INDEX grave_{round} ON grave USING hnsw (embedding vector_cosine_ops) {SICK_OPTIONS}; \
+             CREATE INDEX mild_{round} ON mild USING hnsw (embedding vector_cosine_ops) {MILD_OPTIONS}; COMMIT"
+        ))
+        .await?;
+    let deadline = Instant::now() + Duration::from_secs(90);
+    loop {
+        let run = world.pgheal("history", &["--json"]).await?;
+        let mut records = run.json()?.as_array().context("no list")?.clone();
+        records.retain(|r| r["index"].as_str().is_some_and(|index| index.ends_with(&format!("_{round}\""))));
+        records.sort_by_key(|r| r["id"].as_i64());
+        let of = |table: &str| {
+            let index = format!("{table}_{round}");
+            records.iter().any(|r| r["finished_at"].is_string() && is_of(r, &index))
+        };
+        if of("grave") && of("mild") {
+            let table = if is_of(&records[0], &format!("grave_{round}")) { "grave" } else { "mild" };
+            return Ok(table.to_owned());
+        }
+        ensure!(Instant::now() < deadline, "not repaired in round {round}: {records:#?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn is_of(record: &Value, index: &str) -> bool {
+    record["index"].as_str().is_some_and(|name| name.contains(index))
+}
