@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod components;
 pub mod config;
+pub mod daemon;
 mod failpoint;
 pub mod heal;
 pub mod measure;

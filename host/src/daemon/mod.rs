@@ -1,0 +1,3 @@
+//! The daemon: every target under care, and what the outside sees of it.
+
+pub mod api;
