@@ -3,7 +3,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::{Config, Engine};
+use wasmtime::{Config, Engine, OptLevel};
 
 use super::contract::{PACKAGE, kind_of};
 use super::{PolicyKind, hex};
@@ -38,6 +38,8 @@ impl Inspection {
     pub fn of(bytes: &[u8]) -> Result<Inspection> {
         let mut config = Config::new();
         config.wasm_component_model(true);
+        // The code is not run: a large component would be optimized for seconds in vain.
+        config.cranelift_opt_level(OptLevel::None);
         let engine = Engine::new(&config)?;
         let component = Component::from_binary(&engine, bytes)?;
         let component_type = component.component_type();

@@ -153,22 +153,18 @@ impl Policies {
     }
 
     fn infos(&self, kind: PolicyKind) -> Vec<PolicyInfo> {
-        self.asked().filter(|policy| policy.info().kind == kind).map(|policy| policy.info().clone()).collect()
-    }
-
-    /// What is not disabled, in its order.
-    fn asked(&self) -> impl Iterator<Item = Loaded> {
         let registry = self.registry();
-        let mut policies: Vec<Loaded> =
-            registry.slots.iter().map(|slot| &slot.policy).filter(|policy| policy.info().enabled).cloned().collect();
-        policies.sort_by(|a, b| (a.info().order, &a.info().name).cmp(&(b.info().order, &b.info().name)));
-        policies.into_iter()
+        let mut infos: Vec<PolicyInfo> =
+            registry.asked().map(Loaded::info).filter(|info| info.kind == kind).cloned().collect();
+        infos.sort_by(|a, b| (a.order, &a.name).cmp(&(b.order, &b.name)));
+        infos
     }
 
     /// A strategy in its present version, to keep for a whole repair.
     pub fn strategy(&self, name: &str) -> Result<Arc<StrategyPolicy>, CallError> {
-        let found = self.asked().find_map(|policy| match policy {
-            Loaded::Strategy(policy) if policy.info().name == name => Some(policy),
+        let registry = self.registry();
+        let found = registry.asked().find_map(|policy| match policy {
+            Loaded::Strategy(policy) if policy.info().name == name => Some(Arc::clone(policy)),
             _ => None,
         });
         found.ok_or_else(|| CallError::NoSuchPolicy(name.to_owned()))
@@ -176,11 +172,16 @@ impl Policies {
 
     /// The prioritizer of this name, or the first one.
     pub fn prioritizer(&self, name: Option<&str>) -> Result<Arc<PrioritizerPolicy>, CallError> {
-        let found = self.asked().find_map(|policy| match policy {
+        let registry = self.registry();
+        let prioritizers = registry.asked().filter_map(|policy| match policy {
             Loaded::Prioritizer(policy) if name.is_none_or(|name| policy.info().name == name) => Some(policy),
             _ => None,
         });
-        found.ok_or_else(|| CallError::NoSuchPolicy(name.unwrap_or("(any prioritizer)").to_owned()))
+        let first = prioritizers.min_by(|a, b| {
+            let (a, b) = (a.info(), b.info());
+            (a.order, &a.name).cmp(&(b.order, &b.name))
+        });
+        first.cloned().ok_or_else(|| CallError::NoSuchPolicy(name.unwrap_or("(any prioritizer)").to_owned()))
     }
 
     pub async fn can_repair(&self, name: &str, issue: &Issue) -> Result<bool, CallError> {

@@ -11,18 +11,14 @@ use crate::cases::support::{
 };
 
 const FILE: &str = "prioritizer_default.wasm";
-/// A recall somewhat below what is wanted, without blind spots.
-const MILD_OPTIONS: &str = "WITH (m = 4, ef_construction = 12)";
-
-/// Which repair it is matters little here, but that it ends soon.
-const BUILD_ONCE: &str = "[policy.index_rebalance.settings]\nsurgical_max_share = \"0\"\nmax_builds = \"1\"\n";
+/// Which repair it is matters little here, but that it ends soon; and an index is left alone until it bears its name.
+const SETTINGS: &str = "[repair]\nexclude = [\"staged_grave\", \"staged_mild\"]\n\
+                        [policy.index_rebalance.settings]\nsurgical_max_share = \"0\"\nmax_builds = \"1\"\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deployed_prioritizer_orders_the_next_cycle() -> Result<()> {
     let world = World::new("order").await?;
-    let rows = grouped_rows(1_500, 3);
-    fill_table(&world, "grave", &rows).await?;
-    fill_table(&world, "mild", &rows).await?;
+    fill_table(&world, "rows", &grouped_rows(1_500, 3)).await?;
 
     let directory = PolicyDirectory::new("order")?;
     let source = PolicyDirectory::new("order-source")?;
@@ -31,7 +27,7 @@ async fn a_deployed_prioritizer_orders_the_next_cycle() -> Result<()> {
     source.put("turned.wasm", &component(UPSIDE_DOWN)?)?;
     source.put("broken.wasm", &component(FAILS_SELF_CHECK)?)?;
     let settings = format!(
-        "[target]\nurl = \"{}\"\n[healing]\ncheck_interval_ms = 1000\nmax_concurrent_repairs = 1\n{BUILD_ONCE}",
+        "[target]\nurl = \"{}\"\n[healing]\ncheck_interval_ms = 1000\nmax_concurrent_repairs = 1\n{SETTINGS}",
         world.url()
     );
     let config = ConfigFile::write("order", &settings)?;
@@ -57,14 +53,22 @@ async fn a_deployed_prioritizer_orders_the_next_cycle() -> Result<()> {
     Ok(())
 }
 
-/// Makes both tables' indexes sick at once, under new names, and gives the table that is repaired first.
+/// Makes an index that hardly finds anything (critical) and one whose graph is mostly deleted slots (low) appear at
+/// once, and gives the one that is repaired first.
 async fn first_repaired(world: &World, round: u32) -> Result<String> {
-    let last = round - 1;
+    for table in ["grave", "mild"] {
+        world.sql(&format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} AS SELECT * FROM rows")).await?;
+    }
+    world
+        .sql(&format!("CREATE INDEX staged_grave ON grave USING hnsw (embedding vector_cosine_ops) {SICK_OPTIONS}"))
+        .await?;
+    world.sql("CREATE INDEX staged_mild ON mild USING hnsw (embedding vector_cosine_ops)").await?;
+    world.sql("DELETE FROM mild WHERE id % 5 < 3").await?;
+    world.sql("VACUUM mild").await?;
     world
         .sql(&format!(
-            "BEGIN; DROP INDEX IF EXISTS grave_{last}, mild_{last}; \
-             CREATE INDEX grave_{round} ON grave USING hnsw (embedding vector_cosine_ops) {SICK_OPTIONS}; \
-             CREATE INDEX mild_{round} ON mild USING hnsw (embedding vector_cosine_ops) {MILD_OPTIONS}; COMMIT"
+            "BEGIN; ALTER INDEX staged_grave RENAME TO grave_{round}; \
+             ALTER INDEX staged_mild RENAME TO mild_{round}; COMMIT"
         ))
         .await?;
     let deadline = Instant::now() + Duration::from_secs(90);

@@ -9,7 +9,7 @@ use crate::components::load::Loaded;
 /// Replaced as a whole, so that a reader sees one consistent set. In the order of the files.
 #[derive(Default)]
 pub(in crate::components) struct Registry {
-    pub(in crate::components) slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
 }
 
 /// A policy in service.
@@ -64,6 +64,11 @@ impl Slot {
 }
 
 impl Registry {
+    /// What is not disabled.
+    pub(in crate::components) fn asked(&self) -> impl Iterator<Item = &Loaded> {
+        self.slots.iter().map(|slot| &slot.policy).filter(|policy| policy.info().enabled)
+    }
+
     pub(super) fn at(&self, path: &Path) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.path() == path)
     }
