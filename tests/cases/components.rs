@@ -355,7 +355,11 @@ async fn a_file_that_cannot_serve_is_told_why_and_harms_no_other() {
         assert_eq!(failure.step, step, "{failure}");
         assert!(failure.reason.contains(part), "{failure}");
     };
-    check("asks_too_much.wasm", LoadStep::Link, "it imports database.execute, which is not granted to a prioritizer");
+    check(
+        "asks_too_much.wasm",
+        LoadStep::Imports,
+        "it imports database.execute, which is not granted to a prioritizer",
+    );
     check("stuck_at_load.wasm", LoadStep::Describe, "out of time");
     check("core.wasm", LoadStep::Read, "core WebAssembly module");
     check("cut.wasm", LoadStep::Compile, "");

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use async_trait::async_trait;
 use wasmtime::component::Component;
-use wasmtime::component::types::ComponentItem;
 use wasmtime::{Engine, Store};
 
+use super::component_types::ComponentTypes;
 use super::setting::SettingDeclaration;
 use super::state::CallState;
 use super::{PolicyKind, RepairContext, RepairFailure, v0_1};
@@ -126,38 +126,28 @@ pub struct Shape {
 impl Shape {
     /// # Errors
     /// Where the component is no policy, or is built for a contract that this host does not speak.
-    pub(super) fn of(engine: &Engine, component: &Component) -> Result<Self> {
-        let ty = component.component_type();
-        let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+    pub(super) fn of(types: ComponentTypes) -> Result<Self> {
         let (mut imports, mut contract) = (Vec::new(), None);
-        for (import, item) in ty.imports(engine) {
-            let Some(rest) = import.strip_prefix(PACKAGE) else {
-                // A name for a type of an interface brings no function along.
-                if !matches!(item.ty, ComponentItem::Type(_)) {
-                    imports.push(import.to_owned());
-                }
+        for import in types.imports {
+            let Some(rest) = import.name.strip_prefix(PACKAGE) else {
+                imports.push(import.name);
                 continue;
             };
             let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
             let found = version_of(version)?;
             ensure!(contract.is_none_or(|contract| contract == found), "it imports two versions of the contract");
             contract = Some(found);
-            match item.ty {
-                ComponentItem::ComponentInstance(instance) => imports.extend(
-                    instance
-                        .exports(engine)
-                        .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)))
-                        .map(|(function, _)| format!("{interface}.{function}")),
-                ),
-                _ => imports.push(interface.to_owned()),
+            match import.functions {
+                Some(functions) => imports.extend(functions.iter().map(|function| format!("{interface}.{function}"))),
+                None => imports.push(interface.to_owned()),
             }
         }
-        let kind = kind_of(&exports)?;
+        let kind = kind_of(&types.exports)?;
         let Some(contract) = contract else {
             bail!("it imports nothing of {PACKAGE}: which version of the contract it is built for cannot be told");
         };
         imports.sort_unstable();
-        Ok(Shape { kind, contract, imports, exports })
+        Ok(Shape { kind, contract, imports, exports: types.exports })
     }
 
     /// # Errors

@@ -81,6 +81,8 @@ pub enum LoadStep {
     Quarantine,
     /// Signatures.
     Trust,
+    /// Its kind, its contract, and what it asks for; before it is compiled.
+    Imports,
     Compile,
     Link,
     Describe,
@@ -96,6 +98,7 @@ impl fmt::Display for LoadStep {
             LoadStep::Read => "read",
             LoadStep::Quarantine => "quarantine",
             LoadStep::Trust => "trust",
+            LoadStep::Imports => "imports",
             LoadStep::Compile => "compile",
             LoadStep::Link => "link",
             LoadStep::Describe => "describe",

@@ -1,10 +1,8 @@
 use anyhow::{Result, bail};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use wasmtime::component::Component;
-use wasmtime::component::types::ComponentItem;
-use wasmtime::{Config, Engine, OptLevel};
 
+use super::component_types::ComponentTypes;
 use super::contract::{PACKAGE, kind_of};
 use super::{PolicyKind, hex};
 
@@ -31,32 +29,15 @@ pub struct ImportedInterface {
 }
 
 impl Inspection {
-    /// Looks at a component's bytes. It is compiled for that, since only what compiles has types that can be trusted.
+    /// Looks at a component's bytes.
     ///
     /// # Errors
     /// Where it is no component.
     pub fn of(bytes: &[u8]) -> Result<Inspection> {
-        let mut config = Config::new();
-        config.wasm_component_model(true);
-        // The code is not run: a large component would be optimized for seconds in vain.
-        config.cranelift_opt_level(OptLevel::None);
-        let engine = Engine::new(&config)?;
-        let component = Component::from_binary(&engine, bytes)?;
-        let component_type = component.component_type();
-        let mut imports = Vec::new();
+        let types = ComponentTypes::read(bytes)?;
         let mut contract = None;
-        for (name, item) in component_type.imports(&engine) {
-            let functions = match item.ty {
-                // A name for a type of an interface brings no function along.
-                ComponentItem::Type(_) => continue,
-                ComponentItem::ComponentInstance(instance) => instance
-                    .exports(&engine)
-                    .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)))
-                    .map(|(name, _)| name.to_owned())
-                    .collect(),
-                _ => Vec::new(),
-            };
-            if let Some((_, version)) = name.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@')) {
+        for import in &types.imports {
+            if let Some((_, version)) = import.name.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@')) {
                 match &contract {
                     None => contract = Some(version.to_owned()),
                     Some(first) if first != version => {
@@ -65,16 +46,17 @@ impl Inspection {
                     Some(_) => {}
                 }
             }
-            imports.push(ImportedInterface { name: name.to_owned(), functions });
         }
-        let exports: Vec<String> = component_type.exports(&engine).map(|(name, _)| name.to_owned()).collect();
+        let imports = types.imports.into_iter();
         Ok(Inspection {
             size_bytes: bytes.len() as u64,
             digest: hex(&Sha256::digest(bytes)),
             contract,
-            kind: kind_of(&exports).ok(),
-            imports,
-            exports,
+            kind: kind_of(&types.exports).ok(),
+            imports: imports
+                .map(|import| ImportedInterface { name: import.name, functions: import.functions.unwrap_or_default() })
+                .collect(),
+            exports: types.exports,
         })
     }
 }

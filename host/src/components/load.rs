@@ -7,6 +7,7 @@ use anyhow::{Error, Result, bail, ensure};
 use wasmtime::component::Component;
 
 use super::cache::CompileCache;
+use super::component_types::ComponentTypes;
 use super::contract::Shape;
 use super::lifecycle::Version;
 use super::policy_core::PolicyCore;
@@ -75,13 +76,21 @@ async fn steps(
     check_header(bytes)?;
     *step = LoadStep::Trust;
     trust.check(path, bytes).map_err(Error::msg)?;
+    *step = LoadStep::Imports;
+    let shape = match read_types(bytes.to_owned()).await? {
+        Ok(types) => Ok(Shape::of(types)?),
+        Err(error) => Err(error),
+    };
+    if let Ok(shape) = &shape {
+        shape.check_imports(sandbox.contracts.of(shape.contract))?;
+    }
     *step = LoadStep::Compile;
     let component = compile(sandbox, cache.cloned(), bytes.to_owned(), digest.to_owned()).await?;
+    // What has no valid types does not compile either, and the compiler tells where it is wrong.
+    let shape = shape?;
 
     *step = LoadStep::Link;
-    let shape = Shape::of(&sandbox.engine, &component)?;
     let contract = sandbox.contracts.of(shape.contract);
-    shape.check_imports(contract)?;
     // Until the component has told its name, the log knows it by its file.
     let file_name: Arc<str> = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()).into();
     let kind = shape.kind;
@@ -168,6 +177,11 @@ fn check_header(bytes: &[u8]) -> Result<()> {
         }
         _ => bail!("it is not WebAssembly: the file does not begin with \\0asm"),
     }
+}
+
+/// Off the async threads: a language's whole runtime has many megabytes.
+async fn read_types(bytes: Vec<u8>) -> Result<Result<ComponentTypes>> {
+    Ok(tokio::task::spawn_blocking(move || ComponentTypes::read(&bytes)).await?)
 }
 
 /// From the cache or by compiling; both off the async threads.

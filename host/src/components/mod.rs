@@ -2,12 +2,13 @@
 //!
 //! `policy_host` is what a policy can ask for, `grant` what it may; `contract` names the versions of `wit/`, and the
 //! module of each (`v0_1`) hands the questions over and translates the types; `sandbox` arms the limits of a call,
-//! `load` takes a component through compile, link, describe and self-check, `policies` is the set that serves, and
+//! `load` takes a component through imports, compile, link, describe and self-check, `policies` is the set that serves, and
 //! `lifecycle` keeps it in line with the policy directory.
 
 mod bench;
 mod cache;
 mod compiler;
+mod component_types;
 mod contract;
 mod engine;
 mod error;

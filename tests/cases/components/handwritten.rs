@@ -47,7 +47,7 @@ async fn a_contract_of_the_future_and_a_file_of_half_a_gigabyte_are_refused_by_n
         assert_eq!(failure.step, step, "{failure}");
         assert!(failure.reason.contains(part), "{failure}");
     };
-    check("future_contract.wasm", LoadStep::Link, "this pgheal speaks 0.1");
+    check("future_contract.wasm", LoadStep::Imports, "this pgheal speaks 0.1");
     check("large.wasm", LoadStep::Read, "larger than");
 }
 

@@ -89,7 +89,7 @@ async fn what_cannot_serve_is_told_with_its_step() -> Result<()> {
         ("folder.wasm", LoadStep::Read, "not a regular file"),
         ("pipe.wasm", LoadStep::Read, "not a regular file"),
         ("huge.wasm", LoadStep::Read, "larger than"),
-        ("asks.wasm", LoadStep::Link, "not granted"),
+        ("asks.wasm", LoadStep::Imports, "not granted"),
         ("twin.wasm", LoadStep::Register, "good.wasm"),
         ("restless.wasm", LoadStep::Read, "changed while it was read"),
     ];
