@@ -37,12 +37,17 @@ BEGIN
         AND NOT pg_has_role(current_user, 'pgheal_functions', 'USAGE') THEN
         EXECUTE format('GRANT pgheal_functions TO %I', current_user);
     END IF;
-    -- Granting again is only told of, and nothing in a log has to be explained.
-    IF NOT pg_has_role('pgheal_operator', 'pgheal_reader', 'USAGE') THEN
+    BEGIN
         GRANT pgheal_reader TO pgheal_operator;
-    END IF;
-    IF NOT pg_has_role('pgheal_admin', 'pgheal_operator', 'USAGE') THEN
         GRANT pgheal_operator TO pgheal_admin;
-    END IF;
+    EXCEPTION WHEN unique_violation THEN
+        -- Another database's installation is a moment ahead.
+        NULL;
+    WHEN insufficient_privilege THEN
+        IF NOT pg_has_role('pgheal_admin', 'pgheal_operator', 'MEMBER')
+            OR NOT pg_has_role('pgheal_operator', 'pgheal_reader', 'MEMBER') THEN
+            RAISE;
+        END IF;
+    END;
 END
 $roles$;

@@ -8,10 +8,15 @@ DECLARE
     hop_role text := 'pgheal_hop_' || (SELECT oid FROM pg_database WHERE datname = current_database());
     ours record;
     mapped record;
+    given record;
+    function_schema text;
     role_name text;
     members text;
     failure text;
 BEGIN
+    IF to_regclass('pgheal.installation') IS NOT NULL THEN
+        EXECUTE 'SELECT max(function_schema) FROM pgheal.installation' INTO function_schema;
+    END IF;
     -- Those that are bound to others go first: the functions for people, then what is bound to dblink and pageinspect.
     FOR ours IN
         SELECT p.oid::regprocedure AS name FROM pg_proc AS p
@@ -50,17 +55,37 @@ BEGIN
         END;
     END LOOP;
 
+    IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'pgheal') THEN
+        BEGIN
+            DROP SCHEMA pgheal;
+        EXCEPTION WHEN dependent_objects_still_exist THEN
+            RAISE NOTICE 'schema pgheal stays: it holds the history of repairs';
+        WHEN insufficient_privilege THEN
+            RAISE NOTICE 'schema pgheal stays: %', SQLERRM;
+        END;
+    END IF;
+
     FOREACH role_name IN ARRAY ARRAY[hop_role, 'pgheal_functions', 'pgheal_admin', 'pgheal_operator', 'pgheal_reader'] LOOP
         CONTINUE WHEN to_regrole(role_name) IS NULL;
-        -- Its privileges in this database, and what default privileges gave it; objects it has none any more.
-        IF NOT EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass
-            AND refobjid = to_regrole(role_name) AND deptype = 'o'
-            AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())) THEN
-            BEGIN
-                EXECUTE format('DROP OWNED BY %I', role_name);
-            EXCEPTION WHEN insufficient_privilege THEN
-                RAISE NOTICE 'the privileges of role % stay: %', role_name, SQLERRM;
-            END;
+        -- Only what was given here: people may have granted these roles more.
+        FOR given IN
+            SELECT format('SCHEMA %I', n.nspname) AS object, n.nspowner AS owner, a.grantee
+                FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS a
+                WHERE n.nspname IN ('pgheal', function_schema)
+            UNION
+            SELECT format('DATABASE %I', d.datname), d.datdba, a.grantee
+                FROM pg_database AS d CROSS JOIN LATERAL aclexplode(d.datacl) AS a
+                WHERE d.datname = current_database() AND role_name = hop_role
+        LOOP
+            CONTINUE WHEN given.grantee <> to_regrole(role_name) OR NOT pg_has_role(given.owner, 'USAGE');
+            EXECUTE format('REVOKE ALL ON %s FROM %I', given.object, role_name);
+        END LOOP;
+        -- Nobody else has a use for these two.
+        IF role_name IN (hop_role, 'pgheal_functions') AND pg_has_role(to_regrole(role_name), 'USAGE')
+            AND NOT EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass
+                AND refobjid = to_regrole(role_name) AND deptype = 'o'
+                AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())) THEN
+            EXECUTE format('DROP OWNED BY %I', role_name);
         END IF;
         SELECT string_agg(quote_ident(m.rolname), ', ' ORDER BY m.rolname) INTO members
             FROM pg_auth_members AS a JOIN pg_roles AS m ON m.oid = a.member
@@ -76,13 +101,5 @@ BEGIN
             RAISE NOTICE 'role % stays: %', role_name, coalesce(nullif(split_part(failure, E'\n', 1), ''), SQLERRM);
         END;
     END LOOP;
-
-    IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'pgheal') THEN
-        BEGIN
-            DROP SCHEMA pgheal;
-        EXCEPTION WHEN dependent_objects_still_exist THEN
-            RAISE NOTICE 'schema pgheal stays: it holds the history of repairs';
-        END;
-    END IF;
 END
 $uninstall$;
