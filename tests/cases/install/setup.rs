@@ -15,7 +15,9 @@ SELECT string_agg(what, E'\n' ORDER BY what) FROM (
             AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = p.oid AND deptype = 'e')
     UNION ALL SELECT 'relation ' || oid::regclass || coalesce(relacl::text, '') FROM pg_class WHERE relnamespace::regnamespace::text IN ('pgheal', 'public', 'tools')
         AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
-    UNION ALL SELECT 'schema ' || nspname || coalesce(nspacl::text, '') FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%'
+    UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%'
+    UNION ALL SELECT 'schema ' || nspname || ' ' || privilege_type || ' to ' || pg_get_userbyid(grantee)
+        FROM pg_namespace, aclexplode(nspacl) WHERE nspname NOT LIKE 'pg\\_%' AND grantee <> nspowner
     UNION ALL SELECT 'extension ' || extname || extnamespace::regnamespace FROM pg_extension
     UNION ALL SELECT 'server ' || srvname || coalesce(srvacl::text, '') || coalesce(srvoptions::text, '') FROM pg_foreign_server
     UNION ALL SELECT 'mapping ' || srvname || usename FROM pg_user_mappings

@@ -8,13 +8,14 @@ DECLARE
 BEGIN
     -- In another schema, an earlier installation put them elsewhere.
     FOR old IN
-        SELECT p.oid::regprocedure AS name FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+        SELECT p.oid::regprocedure AS name, n.nspname FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
             JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_proc'::regclass
             JOIN pg_proc AS f ON f.oid = d.refobjid JOIN pg_namespace AS fn ON fn.oid = f.pronamespace
         WHERE fn.nspname = 'pgheal' AND f.proname = p.proname AND n.nspname NOT IN ('pgheal', home)
             AND f.proname LIKE 'ruvector\_dag\_%'
     LOOP
         EXECUTE format('DROP FUNCTION %s', old.name);
+        EXECUTE format('REVOKE USAGE ON SCHEMA %I FROM pgheal_reader', old.nspname);
     END LOOP;
     IF home = 'pgheal' THEN
         RETURN;
