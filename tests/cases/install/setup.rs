@@ -178,6 +178,40 @@ async fn what_stands_in_the_way_is_named() -> Result<()> {
     Ok(())
 }
 
+/// The daemon's role makes its tables in schema pgheal, also where it made the schema itself; what superusers call there
+/// it can neither drop nor put something in front of.
+#[tokio::test]
+async fn the_daemons_role_cannot_replace_what_others_call() -> Result<()> {
+    let played = Played::on_shared_server("setup_owner").await?;
+    let world = &played.world;
+    world.sql("CREATE ROLE setup_owner_daemon LOGIN; CREATE SCHEMA pgheal AUTHORIZATION setup_owner_daemon").await?;
+    let daemon = Client::connect(&world.url_as("setup_owner_daemon")).await?;
+    execute(&daemon, "CREATE TABLE pgheal.mine (who text); GRANT ALL ON pgheal.mine TO PUBLIC").await?;
+    played.install(&["--daemon-role", "setup_owner_daemon"]).await?.expect(0);
+    for sql in [
+        "DROP FUNCTION pgheal.call(text, jsonb) CASCADE",
+        "DROP SCHEMA pgheal CASCADE",
+        "ALTER FUNCTION pgheal.call(text, jsonb) RENAME TO other",
+        "CREATE OR REPLACE FUNCTION pgheal.call(asked text, arguments jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT $2'",
+        "GRANT EXECUTE ON FUNCTION pgheal.forward_as_admin(text, jsonb) TO PUBLIC; SELECT pgheal.forward_as_admin('', '[]')",
+    ] {
+        let error = daemon.batch_execute(sql).await.err();
+        let code = error.as_ref().and_then(|error| error.code()).map(|code| code.code().to_owned());
+        assert_eq!(code.as_deref(), Some("42501"), "{sql}: {error:?}");
+    }
+    for arguments in ["varchar, jsonb", "anyelement, jsonb", "name, jsonb", "text, json", "text, VARIADIC jsonb[]"] {
+        let sql = format!(
+            "CREATE FUNCTION pgheal.call({arguments}) RETURNS jsonb LANGUAGE sql AS \
+             'INSERT INTO pgheal.mine VALUES (current_user); SELECT ''{{}}''::jsonb'"
+        );
+        execute(&daemon, &sql).await?;
+    }
+    execute(&daemon, "CREATE TABLE pgheal.another ()").await?;
+    json(&world.client, STATUS).await?;
+    assert_eq!(world.text("SELECT count(*)::text FROM pgheal.mine").await?, "0");
+    Ok(())
+}
+
 /// Where nobody is a superuser: an administrator with CREATEROLE and CREATE, a server that asks for passwords.
 #[tokio::test]
 async fn an_administrator_of_a_managed_server_installs() -> Result<()> {

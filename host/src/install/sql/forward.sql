@@ -2,15 +2,15 @@
 -- somebody's SECURITY DEFINER function, and the role that the daemon is told is the one whose function this is.
 CREATE OR REPLACE FUNCTION pgheal.forward_as_reader(asked text, arguments jsonb) RETURNS jsonb
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$ SELECT pgheal.call_hop('reader', $1, $2) $$;
+AS $$ SELECT pgheal.call_hop('reader'::text, $1, $2) $$;
 
 CREATE OR REPLACE FUNCTION pgheal.forward_as_operator(asked text, arguments jsonb) RETURNS jsonb
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$ SELECT pgheal.call_hop('operator', $1, $2) $$;
+AS $$ SELECT pgheal.call_hop('operator'::text, $1, $2) $$;
 
 CREATE OR REPLACE FUNCTION pgheal.forward_as_admin(asked text, arguments jsonb) RETURNS jsonb
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$ SELECT pgheal.call_hop('admin', $1, $2) $$;
+AS $$ SELECT pgheal.call_hop('admin'::text, $1, $2) $$;
 
 -- Takes the caller's highest role. It runs as the caller: who calls one of the above himself gains nothing.
 CREATE OR REPLACE FUNCTION pgheal.call(asked text, arguments jsonb) RETURNS jsonb

@@ -1,9 +1,10 @@
 -- The functions of the specification. They run as the caller, in his search path: in it, the name that he gives means
--- what he means, and nothing else here is found by it.
+-- what he means, and nothing else here is found by it. Arguments have the types that the called ones have, so that no
+-- other function of the same name fits better.
 CREATE OR REPLACE FUNCTION pgheal.ruvector_dag_healing_status() RETURNS jsonb
 LANGUAGE plpgsql AS $function$
 BEGIN
-    RETURN pgheal.call('ruvector_dag_healing_status', pg_catalog.jsonb_build_array());
+    RETURN pgheal.call('ruvector_dag_healing_status'::pg_catalog.text, pg_catalog.jsonb_build_array());
 END
 $function$;
 COMMENT ON FUNCTION pgheal.ruvector_dag_healing_status() IS
@@ -12,7 +13,7 @@ COMMENT ON FUNCTION pgheal.ruvector_dag_healing_status() IS
 CREATE OR REPLACE FUNCTION pgheal.ruvector_dag_health_check(table_name text) RETURNS jsonb
 LANGUAGE plpgsql AS $function$
 BEGIN
-    RETURN pgheal.call('ruvector_dag_health_check',
+    RETURN pgheal.call('ruvector_dag_health_check'::pg_catalog.text,
         pg_catalog.jsonb_build_array(pgheal.resolve_table(table_name)));
 END
 $function$;
@@ -25,7 +26,7 @@ RETURNS TABLE (issue_id text, kind text, severity text, index_name text, evidenc
 LANGUAGE plpgsql AS $function$
 BEGIN
     RETURN QUERY SELECT i.issue_id, i.kind, i.severity, i.index_name, i.evidence, i.explanation, i.detected_at
-        FROM pg_catalog.jsonb_to_recordset(pgheal.call('ruvector_dag_detected_issues',
+        FROM pg_catalog.jsonb_to_recordset(pgheal.call('ruvector_dag_detected_issues'::pg_catalog.text,
                 pg_catalog.jsonb_build_array(pgheal.resolve_table(table_name))))
             AS i(issue_id pg_catalog.text, kind pg_catalog.text, severity pg_catalog.text, index_name pg_catalog.text,
                 evidence pg_catalog.jsonb, explanation pg_catalog.text, detected_at pg_catalog.timestamptz);
@@ -41,7 +42,7 @@ BEGIN
         RAISE EXCEPTION 'the id of an issue is missing' USING ERRCODE = '22004',
             HINT = 'SELECT issue_id FROM ruvector_dag_detected_issues(table)';
     END IF;
-    RETURN pgheal.call('ruvector_dag_repair',
+    RETURN pgheal.call('ruvector_dag_repair'::pg_catalog.text,
         pg_catalog.jsonb_build_array(pgheal.resolve_table(table_name), issue_id));
 END
 $function$;
@@ -60,7 +61,7 @@ BEGIN
     END IF;
     RETURN QUERY SELECT r.id, r.issue_id, r.issue_kind, r.index_name, r.strategy, r.digest, r.outcome, r.reason,
             r.started_at, r.finished_at, r.duration_ms, r.result, r.before, r.after
-        FROM pg_catalog.jsonb_to_recordset(pgheal.call('ruvector_dag_repair_history',
+        FROM pg_catalog.jsonb_to_recordset(pgheal.call('ruvector_dag_repair_history'::pg_catalog.text,
                 pg_catalog.jsonb_build_array(pgheal.resolve_table(table_name), days)))
             AS r(id pg_catalog.int8, issue_id pg_catalog.text, issue_kind pg_catalog.text, index_name pg_catalog.text,
                 strategy pg_catalog.text, digest pg_catalog.text, outcome pg_catalog.text, reason pg_catalog.text,

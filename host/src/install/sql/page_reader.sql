@@ -32,7 +32,8 @@ BEGIN
         caller text;
         callers text[] := ARRAY[session_user, nullif(current_setting('role'), 'none')];
     BEGIN
-        SELECT c.relname, n.nspname, x.indrelid, t.relrowsecurity, t.relforcerowsecurity, t.relowner, c.relpersistence INTO subject
+        SELECT c.relname, n.nspname, c.relpersistence, x.indrelid, t.relrowsecurity, t.relforcerowsecurity, t.relowner
+            INTO subject
             FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS x ON x.indexrelid = c.oid
                 JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_am AS m ON m.oid = c.relam
                 JOIN pg_depend AS d ON d.classid = 'pg_am'::regclass AND d.objid = m.oid AND d.deptype = 'e'

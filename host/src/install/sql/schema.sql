@@ -13,6 +13,12 @@ BEGIN
             CREATE SCHEMA pgheal;
         END IF;
     END IF;
+    -- Whoever owns the schema can drop the functions and put his own into their place, which a superuser then calls. The
+    -- daemon needs no more than to make its tables here.
+    IF NOT current_setting('pgheal_install.managed')::boolean AND NOT (SELECT o.rolsuper FROM pg_namespace AS n
+            JOIN pg_roles AS o ON o.oid = n.nspowner WHERE n.nspname = 'pgheal') THEN
+        EXECUTE format('ALTER SCHEMA pgheal OWNER TO %I', current_user);
+    END IF;
     IF daemon_role <> '' AND NOT has_schema_privilege(daemon_role, 'pgheal', 'CREATE') THEN
         EXECUTE format('GRANT USAGE, CREATE ON SCHEMA pgheal TO %I', daemon_role);
     END IF;
