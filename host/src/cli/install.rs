@@ -31,9 +31,8 @@ pub(super) async fn install(command: InstallCommand) -> anyhow::Result<ExitStatu
     let password = std::env::var(&variable).ok().filter(|password| !password.is_empty()).with_context(|| {
         format!("{variable} is not set: it holds the password of the endpoint's user {}", parameters.user)
     })?;
-    let installed = install::install(&connector, &parameters, &password)
-        .await
-        .with_context(|| format!("nothing was changed in {}", connector.server()))?;
+    let installed =
+        install::install(&connector, &parameters, &password).await.context(connector.server().to_owned())?;
     tell(&installed, &parameters);
     match installed.hop_problem {
         None => Ok(ExitStatus::Healthy),
@@ -75,9 +74,7 @@ pub(super) async fn uninstall(command: UninstallCommand) -> anyhow::Result<ExitS
         return Ok(ExitStatus::Healthy);
     }
     let connector = Connector::parse(&command.url)?;
-    let done = install::uninstall(&connector)
-        .await
-        .with_context(|| format!("nothing was changed in {}", connector.server()))?;
+    let done = install::uninstall(&connector).await.context(connector.server().to_owned())?;
     if done.was_installed {
         println!("pgheal's functions are gone from database {}.", done.database);
     } else {

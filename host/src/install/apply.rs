@@ -4,16 +4,18 @@ use tokio_postgres::Client;
 use tokio_postgres::error::DbError;
 
 use super::script::{INSTALL, PASSWORD, QUIET, UNINSTALL};
-use super::{Parameters, script};
+use super::{FUNCTIONS_VERSION, Parameters};
 use crate::postgres::{ConnectError, Connector, Session, describe_error, quote_literal};
 
-/// Why nothing was changed; each says what PostgreSQL said.
+/// Why it did not come to its end, in PostgreSQL's words.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("{}", describe_error(.0).1)]
-    Database(#[from] tokio_postgres::Error),
+    #[error("nothing was changed: {0}")]
+    Refused(String),
+    #[error("it is installed, but could not be tried: {0}")]
+    Untried(String),
 }
 
 /// What an installation came to.
@@ -45,6 +47,13 @@ pub async fn install(
     password: &str,
 ) -> Result<Installed, InstallError> {
     let (mut session, told) = connect(connector).await?;
+    put_in(&mut session, parameters, password).await.map_err(|error| InstallError::Refused(words(&error)))?;
+    let mut installed = try_out(&session, parameters).await.map_err(|error| InstallError::Untried(words(&error)))?;
+    installed.warnings = told.take();
+    Ok(installed)
+}
+
+async fn put_in(session: &mut Session, parameters: &Parameters, password: &str) -> Result<(), tokio_postgres::Error> {
     let transaction = session.client_mut().transaction().await?;
     transaction.batch_execute(QUIET).await?;
     for (name, value) in parameters.settings() {
@@ -54,56 +63,62 @@ pub async fn install(
     for part in INSTALL {
         transaction.batch_execute(part).await?;
     }
-    transaction.commit().await?;
+    transaction.commit().await
+}
 
-    let hop_problem = match hop_problem(&session).await? {
-        Some(problem) if parameters.hop.is_none() => find_hop(&session, problem).await?,
+async fn try_out(client: &Client, parameters: &Parameters) -> Result<Installed, tokio_postgres::Error> {
+    let hop_problem = match hop_problem(client).await? {
+        Some(problem) if parameters.hop.is_none() => find_hop(client, problem).await?,
         known => known,
     };
     let daemon_problem = match hop_problem {
         Some(_) => None,
-        None => session
-            .execute("SELECT pgheal.ruvector_dag_healing_status()", &[])
-            .await
-            .err()
-            .map(|error| describe_error(&error).1),
+        None => {
+            client.execute("SELECT pgheal.ruvector_dag_healing_status()", &[]).await.err().map(|error| words(&error))
+        }
     };
-    let row = session
+    let row = client
         .query_one(
-            "SELECT current_database()::text, pg_catalog.to_regprocedure('pgheal.read_index_pages(regclass, bigint, bigint)') IS NOT NULL",
+            "SELECT current_database()::text,
+                pg_catalog.to_regprocedure('pgheal.read_index_pages(regclass, bigint, bigint)') IS NOT NULL",
             &[],
         )
         .await?;
     Ok(Installed {
         database: row.try_get(0)?,
-        version: script::FUNCTIONS_VERSION,
+        version: FUNCTIONS_VERSION,
         has_page_reader: row.try_get(1)?,
         hop_problem,
         daemon_problem,
-        warnings: told.take(),
+        warnings: Vec::new(),
     })
 }
 
 /// Takes back what was installed, in one transaction. The history of repairs stays.
 pub async fn uninstall(connector: &Connector) -> Result<Uninstalled, InstallError> {
     let (mut session, told) = connect(connector).await?;
-    let row = session
-        .query_one("SELECT current_database()::text, pg_catalog.to_regclass('pgheal.installation') IS NOT NULL", &[])
-        .await?;
-    let (database, was_installed) = (row.try_get(0)?, row.try_get(1)?);
-    let transaction = session.client_mut().transaction().await?;
-    transaction.batch_execute(UNINSTALL).await?;
-    transaction.commit().await?;
+    let (database, was_installed) =
+        take_out(&mut session).await.map_err(|error| InstallError::Refused(words(&error)))?;
     Ok(Uninstalled { database, was_installed, left: told.take() })
 }
 
-async fn hop_problem(client: &Client) -> Result<Option<String>, InstallError> {
-    Ok(client.query_one("SELECT pgheal.test_hop()", &[]).await?.try_get(0)?)
+async fn take_out(session: &mut Session) -> Result<(String, bool), tokio_postgres::Error> {
+    let row = session
+        .query_one("SELECT current_database()::text, pg_catalog.to_regclass('pgheal.installation') IS NOT NULL", &[])
+        .await?;
+    let transaction = session.client_mut().transaction().await?;
+    transaction.batch_execute(UNINSTALL).await?;
+    transaction.commit().await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
+
+async fn hop_problem(client: &Client) -> Result<Option<String>, tokio_postgres::Error> {
+    client.query_one("SELECT pgheal.test_hop()", &[]).await?.try_get(0)
 }
 
 /// Which way this server lets its own sessions in differs with pg_hba.conf and listen_addresses: the first that works is
 /// taken. None: found; else the first one's problem, with everything as it was.
-async fn find_hop(client: &Client, problem: String) -> Result<Option<String>, InstallError> {
+async fn find_hop(client: &Client, problem: String) -> Result<Option<String>, tokio_postgres::Error> {
     let chosen: Option<String> = client
         .query_one(
             "SELECT (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) AS o WHERE o.option_name = 'host')
@@ -130,9 +145,9 @@ async fn find_hop(client: &Client, problem: String) -> Result<Option<String>, In
     Ok(Some(problem))
 }
 
-async fn point_hop(client: &Client, host: &str) -> Result<(), InstallError> {
+async fn point_hop(client: &Client, host: &str) -> Result<(), tokio_postgres::Error> {
     let statement = format!("ALTER SERVER pgheal_hop OPTIONS (SET host {})", quote_literal(host));
-    Ok(client.batch_execute(&statement).await?)
+    client.batch_execute(&statement).await
 }
 
 /// What the server told besides its answers.
@@ -158,4 +173,8 @@ async fn connect(connector: &Connector) -> Result<(Session, Told), InstallError>
     let hears = told.clone();
     let session = connector.connect_hearing("install", move |notice| hears.push(notice)).await?;
     Ok((session, told))
+}
+
+fn words(error: &tokio_postgres::Error) -> String {
+    describe_error(error).1
 }

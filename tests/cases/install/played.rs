@@ -134,7 +134,7 @@ pub async fn json(client: &Client, sql: &str) -> Result<Value> {
 /// Refused with this SQLSTATE, in words that hold `said` (message, detail, hint).
 #[track_caller]
 pub fn refused<T>(result: std::result::Result<T, tokio_postgres::Error>, code: &str, said: &str) -> String {
-    let error = result.err().expect("it was not refused");
+    let Err(error) = result else { panic!("it was not refused, as it should be: {code} {said}") };
     let error = error.as_db_error().unwrap_or_else(|| panic!("the connection was lost: {error}"));
     let text =
         [Some(error.message()), error.detail(), error.hint()].into_iter().flatten().collect::<Vec<_>>().join("; ");
