@@ -114,12 +114,7 @@ impl Played {
         Client::connect(&self.world.url_as(&role)).await
     }
 
-    /// The last request that reached the daemon.
-    pub async fn last_request(&self) -> Result<Value> {
-        let rows = self.daemon.query("SELECT request FROM pgheal.requests ORDER BY ctid DESC LIMIT 1", &[]).await?;
-        Ok(rows.first().context("the daemon was asked nothing")?.get(0))
-    }
-
+    /// How many requests reached the daemon.
     pub async fn requests(&self) -> Result<i64> {
         Ok(self.daemon.query_one("SELECT count(*) FROM pgheal.requests", &[]).await?.get(0))
     }
