@@ -7,6 +7,7 @@ pub mod config;
 pub mod daemon;
 mod failpoint;
 pub mod heal;
+pub mod install;
 pub mod measure;
 pub mod model;
 pub mod pgvector;

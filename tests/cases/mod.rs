@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod healing;
 mod hostile;
+mod install;
 mod languages;
 mod lifecycle;
 mod under_load;

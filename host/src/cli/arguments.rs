@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::policy::PolicyCommand;
+use crate::install::{Endpoint, SslMode};
 
 /// Finds out when pgvector search gets worse, says why, repairs it, proves that the repair helped, and undoes it
 /// when it did not.
@@ -26,6 +27,10 @@ pub(super) enum Command {
     Run(RunCommand),
     /// What was repaired, how it ended and why.
     History(HistoryCommand),
+    /// Puts pgheal's SQL functions, roles and page reader into a database; may be run again.
+    Install(InstallCommand),
+    /// Takes them out again; the history of repairs stays.
+    Uninstall(UninstallCommand),
     /// Writes, builds, tests, signs and deploys policies, and returns to earlier versions.
     Policy {
         #[command(subcommand)]
@@ -91,4 +96,54 @@ pub(super) struct HistoryCommand {
     pub days: u32,
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InstallCommand {
+    /// The database to install into, as a superuser; on a managed server as its administrator.
+    pub url: String,
+    /// Where the daemon listens, as seen from the database server: HOST:PORT, or DIRECTORY:PORT of its unix socket.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6433")]
+    pub endpoint: Endpoint,
+    /// The endpoint's user as whom the functions log in ([endpoint.user.NAME] with forwards = true).
+    #[arg(long, value_name = "NAME", default_value = "pgheal_functions")]
+    pub user: String,
+    /// The environment variable that holds that user's password.
+    #[arg(long, value_name = "VARIABLE", default_value = "PGHEAL_ENDPOINT_PASSWORD")]
+    pub password_env: String,
+    /// Encryption on the way to the daemon [default: require, unless it is on the same machine].
+    #[arg(long, value_name = "MODE")]
+    pub sslmode: Option<SslMode>,
+    /// A file on the database server with the certificates to trust (verify-ca, verify-full).
+    #[arg(long, value_name = "FILE")]
+    pub sslrootcert: Option<String>,
+    /// The daemon's name for this database ([[target]] name) [default: the database's].
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+    /// How long a call waits for the daemon.
+    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(500..=600_000))]
+    pub time_limit_ms: u32,
+    /// The schema where people find the functions; they are in pgheal in any case.
+    #[arg(long, value_name = "SCHEMA", default_value = "public")]
+    pub function_schema: String,
+    /// The role as which the daemon logs in: gets the schema for its journal, and the page reader.
+    #[arg(long, value_name = "ROLE")]
+    pub daemon_role: Option<String>,
+    /// How the database server reaches itself [default: tried out].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub hop: Option<Endpoint>,
+    /// Leaves out what needs a superuser (done by itself where the user is none).
+    #[arg(long)]
+    pub managed: bool,
+    /// Prints the SQL for psql, and changes nothing.
+    #[arg(long)]
+    pub print: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UninstallCommand {
+    pub url: String,
+    /// Prints the SQL for psql, and changes nothing.
+    #[arg(long)]
+    pub print: bool,
 }

@@ -5,6 +5,7 @@ mod check;
 mod exit;
 mod heal;
 mod history;
+mod install;
 mod policies;
 mod policy;
 mod progress;
@@ -23,6 +24,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitStatus> {
         Command::Heal(command) => heal::heal(command).await,
         Command::Run(command) => run::run(command).await,
         Command::History(command) => history::history(command).await,
+        Command::Install(command) => install::install(command).await,
+        Command::Uninstall(command) => install::uninstall(command).await,
         Command::Policy { command } => policy::policy(command).await,
     }
 }

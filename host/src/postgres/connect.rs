@@ -2,13 +2,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::task::JoinHandle;
-use tokio_postgres::error::SqlState;
-use tokio_postgres::{CancelToken, Client, Config};
+use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,12 +85,27 @@ impl Connector {
 
     /// Opens a session whose `application_name` is `pgheal <purpose>`.
     pub async fn connect(&self, purpose: &str) -> Result<Session, ConnectError> {
+        self.connect_hearing(purpose, |_| {}).await
+    }
+
+    /// The same, and calls `hear` with every notice and warning of the server, before the answer that it came with.
+    pub async fn connect_hearing(
+        &self,
+        purpose: &str,
+        mut hear: impl FnMut(&DbError) + Send + 'static,
+    ) -> Result<Session, ConnectError> {
         let mut config = self.config.clone();
         config.application_name(format!("pgheal {purpose}"));
-        let (client, connection) = config.connect(self.tls.clone()).await.map_err(|source| self.classify(source))?;
+        let (client, mut connection) =
+            config.connect(self.tls.clone()).await.map_err(|source| self.classify(source))?;
         let driver = tokio::spawn(async move {
+            let mut messages = futures_util::stream::poll_fn(|context| connection.poll_message(context));
             // The client's next call reports the loss; here is nothing to add.
-            let _ = connection.await;
+            while let Some(Ok(message)) = messages.next().await {
+                if let AsyncMessage::Notice(notice) = message {
+                    hear(&notice);
+                }
+            }
         });
         Ok(Session { client, tls: self.tls.clone(), driver })
     }

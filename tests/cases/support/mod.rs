@@ -12,4 +12,4 @@ pub use policies::{PolicyDirectory, component, names_in, until, version_of};
 pub use program::{Run, pgheal, pgheal_with, start};
 pub use scans::Truth;
 pub use sick::{BLIND_OPTIONS, SICK_OPTIONS, add_trigger, blind_rows, fill_table, grouped_rows};
-pub use world::{ConfigFile, World, embeddings, lock, own_server, workspace};
+pub use world::{ConfigFile, SharedServer, World, embeddings, lock, own_server, workspace};

@@ -95,12 +95,14 @@ fn page_access(role: &str, is_superuser: bool, pageinspect_schema: Option<String
         },
         (None, false) => PageAccess::None {
             reason: format!(
-                "needs page access: CREATE EXTENSION pageinspect in this database and a superuser (role {role} is not one)"
+                "needs page access: CREATE EXTENSION pageinspect in this database and a superuser (role {role} is not one), or \
+                 `pgheal install --daemon-role {role}` by one"
             ),
         },
         (Some(_), false) => PageAccess::None {
             reason: format!(
-                "needs page access: pageinspect reads pages for superusers only, and role {role} is not one"
+                "needs page access: pageinspect reads pages for superusers only, and role {role} is not one; \
+                 `pgheal install --daemon-role {role}` gives it a page reader"
             ),
         },
     }
