@@ -9,7 +9,7 @@ use super::running::{Busy, Repairs, Reservation};
 use super::witness::Witness;
 use crate::components::Policies;
 use crate::config::Config;
-use crate::model::{AgendaItem, IndexName, Issue, Progress, RepairRecord};
+use crate::model::{AgendaItem, Diagnosis, IndexName, Issue, Progress, RepairRecord};
 use crate::postgres::{Connector, Journal, server_facts, vector_indexes};
 
 /// The agenda's highest: who asks does not wait behind what the loop would do first.
@@ -83,33 +83,38 @@ impl Asked {
     async fn run(self) -> anyhow::Result<Ended> {
         let ticket = self.ticket;
         let journal = Arc::clone(&self.repairer.journal);
-        let ended = self.repair().await;
-        let (repairs, answer) = match &ended {
-            Ok(ended) => (ended.records.iter().map(|record| record.id).collect(), answer(ended)),
-            Err(error) => (Vec::new(), format!("it could not be carried through: {error:#}")),
+        let begun = Instant::now();
+        let (ended, answer) = match self.look().await {
+            Err(error) => (Ok(self.not_needed(begun)), format!("nothing was done: not measured: {error:#}")),
+            Ok((_, None)) => {
+                (Ok(self.not_needed(begun)), "nothing was done: measured anew, the issue is gone".to_owned())
+            }
+            Ok((found, Some(diagnosis))) => {
+                let ended = self.attempt(found, diagnosis).run().await;
+                let answer = ended.as_ref().map_or_else(|error| format!("it was not carried through: {error:#}"), answer);
+                (ended, answer)
+            }
         };
+        let repairs: Vec<i64> = ended.iter().flat_map(|ended| &ended.records).map(|record| record.id).collect();
         if let Err(error) = journal.finish_request(ticket, &repairs, &answer).await {
             tracing::error!(ticket, "the end of a request could not be written: {error:#}");
         }
         ended
     }
 
-    /// What the last cycle saw may be past: the index is measured anew, and repaired only if the issue is still there.
-    async fn repair(self) -> anyhow::Result<Ended> {
-        let begun = Instant::now();
-        let not_needed = |issue: &Issue| Ended {
-            issue_id: issue.id.clone(),
+    fn not_needed(&self, begun: Instant) -> Ended {
+        Ended {
+            issue_id: self.issue.id.clone(),
             records: Vec::new(),
             took_ms: begun.elapsed().as_millis() as u64,
             not_needed: true,
-        };
-        let found = self.look().await?;
-        let Some(diagnosis) = found.diagnoses.into_iter().find(|diagnosis| diagnosis.issue.id == self.issue.id) else {
-            return Ok(not_needed(&self.issue));
-        };
+        }
+    }
+
+    fn attempt(self, found: IndexFindings, diagnosis: Diagnosis) -> Attempt {
         let Asked { repairer, config, progress, caller, ticket, .. } = self;
         repairer.repairs.initiated();
-        let attempt = Attempt {
+        Attempt {
             connector: repairer.connector,
             config,
             policies: repairer.policies,
@@ -118,11 +123,11 @@ impl Asked {
             item: AgendaItem { diagnosis, priority: PRIORITY, reason: format!("{caller} asked for it, ticket {ticket}") },
             definition: found.definition,
             before: found.measurement,
-        };
-        attempt.run().await
+        }
     }
 
-    async fn look(&self) -> anyhow::Result<IndexFindings> {
+    /// What the last cycle saw may be past: the index is measured anew. None: the issue is gone.
+    async fn look(&self) -> anyhow::Result<(IndexFindings, Option<Diagnosis>)> {
         let session = self.repairer.connector.connect("check").await?;
         let facts = server_facts(&session).await?;
         let definition = vector_indexes(&session, Some(&self.index.qualified()))
@@ -134,15 +139,13 @@ impl Asked {
         let found =
             observe(&self.repairer.connector, &facts, definition, &self.config, self.progress.as_ref()).await?;
         self.repairer.witness.measured(&found);
-        Ok(found)
+        let diagnosis = found.diagnoses.iter().find(|diagnosis| diagnosis.issue.id == self.issue.id).cloned();
+        Ok((found, diagnosis))
     }
 }
 
 /// How the repairs ended, in words.
 fn answer(ended: &Ended) -> String {
-    if ended.not_needed {
-        return "nothing was done: measured anew, the issue is gone".to_owned();
-    }
     if ended.records.is_empty() {
         return "nothing was done: no strategy repairs this kind of issue".to_owned();
     }
@@ -176,18 +179,16 @@ mod tests {
         }
     }
 
-    fn check(records: Vec<RepairRecord>, not_needed: bool, expected: &str) {
-        let ended = Ended { issue_id: "low_recall-1".to_owned(), records, took_ms: 1, not_needed };
+    fn check(records: Vec<RepairRecord>, expected: &str) {
+        let ended = Ended { issue_id: "low_recall-1".to_owned(), records, took_ms: 1, not_needed: false };
         assert_eq!(answer(&ended), expected);
     }
 
     #[test]
     fn the_answer_tells_every_repair() {
-        check(vec![], true, "nothing was done: measured anew, the issue is gone");
-        check(vec![], false, "nothing was done: no strategy repairs this kind of issue");
+        check(vec![], "nothing was done: no strategy repairs this kind of issue");
         check(
             vec![record(3, Outcome::Inconclusive), record(4, Outcome::Healed)],
-            false,
             "strategy_3 (repair 3): inconclusive: as measured; strategy_4 (repair 4): healed: as measured",
         );
     }

@@ -256,11 +256,12 @@ impl Reservation {
     pub(super) fn run(mut self, work: impl Future<Output = anyhow::Result<Ended>> + Send + 'static) {
         self.begun = true;
         tokio::spawn(async move {
+            let reservation = self;
             let ended = match tokio::spawn(work).await {
                 Ok(ended) => ended,
                 Err(error) => Err(anyhow::anyhow!("its task ended: {error}")),
             };
-            self.repairs.account(ended).await;
+            reservation.repairs.account(ended).await;
         });
     }
 }

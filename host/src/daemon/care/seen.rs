@@ -39,7 +39,7 @@ impl Seen {
     pub fn issues(&self, tables: Option<&BTreeSet<u32>>) -> Vec<IssueView> {
         self.of(tables)
             .flat_map(|index| {
-                index.view.issues.iter().map(|issue| IssueView {
+                index.view.issues.iter().map(move |issue| IssueView {
                     issue: issue.clone(),
                     detected_at: self.known_since.get(&issue.id).copied().unwrap_or(index.view.measured_at),
                     explanation: index.explanations.get(&issue.id).cloned().unwrap_or_default(),

@@ -33,8 +33,8 @@ pub async fn stored_settings(client: &Client) -> Result<Layers, Error> {
     let mut layers: BTreeMap<Source, BTreeMap<Setting, String>> = BTreeMap::new();
     let mut stored = BTreeSet::new();
     for row in client.query(STORED, &[]).await? {
-        let Some(setting) = Setting::of_name(row.try_get(1)?) else { continue };
-        let source = match row.try_get(0)? {
+        let Some(setting) = Setting::of_name(row.try_get::<_, &str>(1)?) else { continue };
+        let source = match row.try_get::<_, &str>(0)? {
             "role" => Source::Role,
             "database" => Source::Database,
             _ => Source::System,

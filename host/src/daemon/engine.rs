@@ -31,7 +31,8 @@ pub struct Daemon {
 struct Ward {
     care: Arc<Care>,
     stop: watch::Sender<Stop>,
-    task: JoinHandle<()>,
+    /// None once somebody waits for its end.
+    task: Option<JoinHandle<()>>,
 }
 
 impl Daemon {
@@ -90,7 +91,7 @@ impl Daemon {
             ward.stop.send_replace(Stop::Gracefully);
         }
         let mut leaving = self.leaving();
-        leaving.retain(|ward| !ward.task.is_finished());
+        leaving.retain(|ward| ward.task.as_ref().is_some_and(|task| !task.is_finished()));
         leaving.extend(before);
         Ok(())
     }
@@ -108,12 +109,12 @@ impl Daemon {
     /// Stops: begins nothing any more, and lets running repairs come to their end, within a deadline. What has not
     /// ended by then, or when `hurry` is, is left to the journal.
     pub async fn stop(&self, hurry: impl Future<Output = ()>) {
-        let wards = std::mem::take(&mut *self.wards.write().unwrap_or_else(PoisonError::into_inner));
-        let leaving = std::mem::take(&mut *self.leaving());
-        let (stops, tasks): (Vec<_>, Vec<_>) =
-            wards.into_iter().chain(leaving).map(|ward| (ward.stop, ward.task)).unzip();
-        let tell = |what| stops.iter().for_each(|stop| drop(stop.send_replace(what)));
-        tell(Stop::Gracefully);
+        let tasks = {
+            let mut wards = self.wards.write().unwrap_or_else(PoisonError::into_inner);
+            let mut leaving = self.leaving();
+            wards.iter_mut().chain(leaving.iter_mut()).filter_map(|ward| ward.task.take()).collect::<Vec<_>>()
+        };
+        self.tell(Stop::Gracefully);
         let mut ended = std::pin::pin!(async {
             for task in tasks {
                 if let Err(error) = task.await {
@@ -126,11 +127,17 @@ impl Daemon {
                 () = &mut ended => return,
                 () = hurry => {}
             }
-            tell(Stop::AtOnce);
+            self.tell(Stop::AtOnce);
             ended.await;
         });
         if stopped.await.is_err() {
             tracing::warn!("not everything has ended; the journal resolves what is open");
+        }
+    }
+
+    fn tell(&self, stop: Stop) {
+        for ward in self.wards.read().unwrap_or_else(PoisonError::into_inner).iter().chain(self.leaving().iter()) {
+            ward.stop.send_replace(stop);
         }
     }
 
@@ -167,7 +174,7 @@ impl Ward {
     fn begin(care: Arc<Care>) -> Ward {
         let stop = watch::Sender::new(Stop::GoOn);
         let task = tokio::spawn(Arc::clone(&care).supervise(stop.subscribe()));
-        Ward { care, stop, task }
+        Ward { care, stop, task: Some(task) }
     }
 }
 
