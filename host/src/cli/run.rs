@@ -80,12 +80,7 @@ impl Signals {
 enum Never {}
 
 /// Reads the configuration again when its file changes, or on SIGHUP, for ever.
-async fn reloads(
-    daemon: &Daemon,
-    mut asked: Signal,
-    changes: &mut Changes,
-    manager: Option<&ServiceManager>,
-) -> Never {
+async fn reloads(daemon: &Daemon, mut asked: Signal, changes: &mut Changes, manager: Option<&ServiceManager>) -> Never {
     loop {
         tokio::select! {
             _ = asked.recv() => {}

@@ -182,8 +182,7 @@ impl Config {
 
     /// The sections that differ from the other's and are read when the daemon starts, not when the file changes.
     pub fn changed_for_next_start(&self, other: &Config) -> Vec<&'static str> {
-        let sections =
-            [("policies", self.policies != other.policies), ("policy", self.policy != other.policy)];
+        let sections = [("policies", self.policies != other.policies), ("policy", self.policy != other.policy)];
         sections.into_iter().filter(|(_, changed)| *changed).map(|(section, _)| section).collect()
     }
 

@@ -88,11 +88,10 @@ impl TargetSettings {
             Some(name) => format!("target {name}"),
             None => format!("target {place}"),
         };
-        let url = self
-            .url
-            .as_deref()
-            .or(default_url)
-            .ok_or_else(|| format!("{here} has no database: set its url, or PGHEAL_URL where it is the only one"))?;
+        let url =
+            self.url.as_deref().or(default_url).ok_or_else(|| {
+                format!("{here} has no database: set its url, or PGHEAL_URL where it is the only one")
+            })?;
         let mut connector = Connector::parse(url).map_err(|error| format!("{here}: {error}"))?;
         let password = self.password().map_err(|complaint| format!("{here}: {complaint}"))?;
         if let Some(password) = &password {

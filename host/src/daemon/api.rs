@@ -172,7 +172,7 @@ pub struct IndexView {
     pub blind_share: Option<f64>,
     pub recall_target: f64,
     pub issues: Vec<Issue>,
-    /// The same object as in `indexes` of `pgheal check --json`.
+    /// The same object as in `indexes` of `pgheal check --json`; its `proposals` are empty: only `check` asks for them.
     pub document: serde_json::Value,
 }
 

@@ -63,8 +63,15 @@ impl Accepted {
     pub fn begin(self, ticket: i64, caller: &str) {
         let Accepted { repairer, reservation, config, issue, index } = self;
         reservation.set_ticket(ticket);
-        let asked =
-            Asked { repairer, config, issue, index, progress: reservation.progress(), caller: caller.to_owned(), ticket };
+        let asked = Asked {
+            repairer,
+            config,
+            issue,
+            index,
+            progress: reservation.progress(),
+            caller: caller.to_owned(),
+            ticket,
+        };
         reservation.run(asked.run());
     }
 }
@@ -91,7 +98,8 @@ impl Asked {
             }
             Ok((found, Some(diagnosis))) => {
                 let ended = self.attempt(found, diagnosis).run().await;
-                let answer = ended.as_ref().map_or_else(|error| format!("it was not carried through: {error:#}"), answer);
+                let answer =
+                    ended.as_ref().map_or_else(|error| format!("it was not carried through: {error:#}"), answer);
                 (ended, answer)
             }
         };
@@ -120,7 +128,11 @@ impl Asked {
             policies: repairer.policies,
             journal: repairer.journal,
             progress,
-            item: AgendaItem { diagnosis, priority: PRIORITY, reason: format!("{caller} asked for it, ticket {ticket}") },
+            item: AgendaItem {
+                diagnosis,
+                priority: PRIORITY,
+                reason: format!("{caller} asked for it, ticket {ticket}"),
+            },
             definition: found.definition,
             before: found.measurement,
         }
@@ -136,8 +148,7 @@ impl Asked {
             .next()
             .with_context(|| format!("{} is gone", self.index))?;
         drop(session);
-        let found =
-            observe(&self.repairer.connector, &facts, definition, &self.config, self.progress.as_ref()).await?;
+        let found = observe(&self.repairer.connector, &facts, definition, &self.config, self.progress.as_ref()).await?;
         self.repairer.witness.measured(&found);
         let diagnosis = found.diagnoses.iter().find(|diagnosis| diagnosis.issue.id == self.issue.id).cloned();
         Ok((found, diagnosis))

@@ -89,7 +89,9 @@ impl Holder {
         let sql = if self.holds {
             "SELECT NOT pg_is_in_recovery()".to_owned()
         } else {
-            format!("SELECT CASE WHEN pg_is_in_recovery() THEN false ELSE pg_try_advisory_lock({LOCK_CLASS}, {LEADER}) END")
+            format!(
+                "SELECT CASE WHEN pg_is_in_recovery() THEN false ELSE pg_try_advisory_lock({LOCK_CLASS}, {LEADER}) END"
+            )
         };
         let leads: bool = within(self.session.query_one(&sql, &[])).await?.get(0);
         self.holds = leads || self.holds;

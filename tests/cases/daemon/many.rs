@@ -57,11 +57,13 @@ fn signal(name: &str, pid: i32) -> bool {
 async fn a_frozen_a_refusing_and_an_absent_one_leave_the_others_alone() -> Result<()> {
     let well = World::new("daemon_well").await?;
     fill_table(&well, "docs", &grouped_rows(500, 1)).await?;
-    well.sql("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) WITH (m = 32, ef_construction = 128)")
-        .await?;
+    well.sql(
+        "CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) WITH (m = 32, ef_construction = 128)",
+    )
+    .await?;
     execute(
         &well.client,
-        "DO $$ BEGIN CREATE ROLE password_only; EXCEPTION WHEN duplicate_object THEN NULL; END $$; \
+        "DO $$ BEGIN CREATE ROLE password_only; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$; \
          CREATE ROLE daemon_refused LOGIN PASSWORD 'right' IN ROLE password_only",
     )
     .await?;
@@ -81,9 +83,11 @@ async fn a_frozen_a_refusing_and_an_absent_one_leave_the_others_alone() -> Resul
     let running = Running::start("daemon_many", &toml).await?;
     running.until("hangs", "the first cycle", |view| view.last_cycle.is_some()).await?;
     running.until("daemon_well", "the first cycle", |view| view.last_cycle.is_some()).await?;
-    let refused = running.until("refused", "the refusal", |view| matches!(view.state, TargetState::Failed { .. })).await?;
+    let refused =
+        running.until("refused", "the refusal", |view| matches!(view.state, TargetState::Failed { .. })).await?;
     assert!(format!("{:?}", refused.state).contains("refused the password"), "{refused:#?}");
-    let absent = running.until("absent", "the failure", |view| matches!(view.state, TargetState::Failed { .. })).await?;
+    let absent =
+        running.until("absent", "the failure", |view| matches!(view.state, TargetState::Failed { .. })).await?;
     assert!(format!("{:?}", absent.state).contains("cannot be reached"), "{absent:#?}");
 
     let frozen = Frozen::freeze(&hangs)?;

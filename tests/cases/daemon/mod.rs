@@ -46,7 +46,12 @@ impl Running {
     }
 
     /// The target as it is when that holds.
-    pub async fn until(&self, target: &str, what: &str, holds: impl Fn(&TargetView) -> bool) -> Result<Arc<TargetView>> {
+    pub async fn until(
+        &self,
+        target: &str,
+        what: &str,
+        holds: impl Fn(&TargetView) -> bool,
+    ) -> Result<Arc<TargetView>> {
         let began = Instant::now();
         loop {
             let view = self.view(target)?;

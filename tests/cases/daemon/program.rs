@@ -92,10 +92,8 @@ async fn a_stop_waits_for_the_repair_that_runs() -> Result<()> {
     world
         .sql(&format!("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) {SICK_OPTIONS}"))
         .await?;
-    let toml = format!(
-        "[target]\nurl = \"{}\"\n[policy.index_rebalance.settings]\nsurgical_max_share = \"0\"\n",
-        world.url()
-    );
+    let toml =
+        format!("[target]\nurl = \"{}\"\n[policy.index_rebalance.settings]\nsurgical_max_share = \"0\"\n", world.url());
     let config = ConfigFile::write("daemon_stop", &toml)?;
     let daemon = start(&["run", "--config", &config.0.display().to_string()], &[])?;
     let statement = world.client.prepare(BUILDS).await?;

@@ -14,7 +14,9 @@ const INTERVAL: &str = "ruvector.dag_healing_interval_ms";
 const THRESHOLD: &str = "ruvector.dag_healing_threshold";
 
 fn session(settings: &[(&str, &str)]) -> SessionSettings {
-    SessionSettings(settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect::<BTreeMap<_, _>>())
+    SessionSettings(
+        settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect::<BTreeMap<_, _>>(),
+    )
 }
 
 impl Running {
@@ -36,10 +38,8 @@ impl Running {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_come_from_everywhere_and_the_strongest_valid_one_holds() -> Result<()> {
     let world = World::new("daemon_settings").await?;
-    let toml = format!(
-        "[target]\nname = \"{TARGET}\"\nurl = \"{}\"\n[healing]\ncheck_interval_ms = 3600000\n",
-        world.url()
-    );
+    let toml =
+        format!("[target]\nname = \"{TARGET}\"\nurl = \"{}\"\n[healing]\ncheck_interval_ms = 3600000\n", world.url());
     let running = Running::start("daemon_settings", &toml).await?;
     // A database without a vector index is no failure.
     let view = running.until(TARGET, "the first cycle", |view| view.last_cycle.is_some()).await?;

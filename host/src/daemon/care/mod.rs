@@ -19,7 +19,9 @@ use std::time::SystemTime;
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::api::{ActiveRepair, Caller, CycleView, EffectiveSetting, Refusal, Role, SessionSettings, TargetState, TargetView};
+use super::api::{
+    ActiveRepair, Caller, CycleView, EffectiveSetting, Refusal, Role, SessionSettings, TargetState, TargetView,
+};
 use super::settings::{Layers, Setting, SettingValue, Source};
 use crate::components::Policies;
 use crate::config::{Config, Target};
@@ -159,7 +161,12 @@ impl Care {
             metrics: repairs.map_or(state.metrics, |repairs| repairs.metrics()),
             last_cycle: state.last_cycle.clone(),
             indexes,
-            active_repairs: repairs.map(|repairs| repairs.running()).unwrap_or_default().into_iter().map(active).collect(),
+            active_repairs: repairs
+                .map(|repairs| repairs.running())
+                .unwrap_or_default()
+                .into_iter()
+                .map(active)
+                .collect(),
             auto_heal_enabled,
         })
     }

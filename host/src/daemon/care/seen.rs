@@ -90,8 +90,7 @@ impl Seen {
         for issue in &view.issues {
             self.known_since.entry(issue.id.clone()).or_insert(now);
         }
-        let explanations =
-            findings.diagnoses.iter().map(|d| (d.issue.id.clone(), d.explanation.clone())).collect();
+        let explanations = findings.diagnoses.iter().map(|d| (d.issue.id.clone(), d.explanation.clone())).collect();
         self.put(SeenIndex { name: name.clone(), view, explanations });
     }
 

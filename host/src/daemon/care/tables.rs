@@ -103,10 +103,7 @@ impl Tables {
     }
 
     fn of_text(&self, text: &str) -> Vec<&Named> {
-        self.0
-            .iter()
-            .filter(|table| table.name == text || format!("{}.{}", table.schema, table.name) == text)
-            .collect()
+        self.0.iter().filter(|table| table.name == text || format!("{}.{}", table.schema, table.name) == text).collect()
     }
 }
 

@@ -62,9 +62,9 @@ impl Setting {
         let trimmed = text.trim();
         let value = match self {
             Setting::Enabled => boolean(trimmed).map(SettingValue::Enabled),
-            Setting::IntervalMs => milliseconds(trimmed)
-                .filter(|ms| CHECK_INTERVAL_MS.contains(ms))
-                .map(SettingValue::IntervalMs),
+            Setting::IntervalMs => {
+                milliseconds(trimmed).filter(|ms| CHECK_INTERVAL_MS.contains(ms)).map(SettingValue::IntervalMs)
+            }
             Setting::Threshold => {
                 trimmed.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0).map(SettingValue::Threshold)
             }

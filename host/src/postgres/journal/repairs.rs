@@ -112,8 +112,7 @@ impl Journal {
         let schemas: Vec<Option<&str>> = tables.iter().map(|table| table.schema.as_deref()).collect();
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         let session = self.session().await?;
-        let rows =
-            session.query(&statement, &[&f64::from(since_days), &i64::from(limit), &schemas, &names]).await?;
+        let rows = session.query(&statement, &[&f64::from(since_days), &i64::from(limit), &schemas, &names]).await?;
         rows.iter().map(read_record).collect()
     }
 
