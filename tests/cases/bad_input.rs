@@ -33,8 +33,7 @@ async fn usage_and_connection() -> Result<()> {
     refused(&pgheal(&["check", &elsewhere]).await?, &["nowhere_at_all", "does not exist"]);
     world
         .sql(
-            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'password_only') THEN \
-             CREATE ROLE password_only; END IF; END $$; \
+            "DO $$ BEGIN CREATE ROLE password_only; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$; \
              CREATE ROLE with_password LOGIN PASSWORD 'right' IN ROLE password_only",
         )
         .await?;

@@ -81,11 +81,22 @@ pub(super) struct HealCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct RunCommand {
-    /// The configuration file (pgheal.toml); its [target] names the database.
+    /// The configuration file (pgheal.toml); its targets are the databases under care.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     #[arg(long, value_name = "DIR", env = "PGHEAL_POLICIES_DIR")]
     pub policies: Option<PathBuf>,
+    /// ruvector.dag_healing_enabled: whether issues are repaired without being asked (on or off). Over pgheal.toml and
+    /// PGHEAL_DAG_HEALING_ENABLED; what the database says (ALTER DATABASE ... SET) is over all three, as it is for the
+    /// other settings.
+    #[arg(long, value_name = "BOOL")]
+    pub healing_enabled: Option<String>,
+    /// ruvector.dag_healing_interval_ms: the pause between two checks, 1000 to 86400000 ms.
+    #[arg(long, value_name = "MS")]
+    pub healing_interval_ms: Option<String>,
+    /// ruvector.dag_healing_threshold: the loss against the baseline that counts as degradation, above 0, at most 1.
+    #[arg(long, value_name = "SHARE")]
+    pub healing_threshold: Option<String>,
 }
 
 #[derive(Debug, Args)]

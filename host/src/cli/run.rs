@@ -1,86 +1,108 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::RunCommand;
 use super::{ExitStatus, policies};
 use crate::config::Config;
-use crate::heal::Healer;
-use crate::model::Silent;
-use crate::postgres::Connector;
-
-/// How long the daemon waits for the database before it looks again.
-const RETRY_PAUSE: Duration = Duration::from_secs(5);
-/// How long a stop waits for running repairs; what is still running is resolved from the journal at the next start.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+use crate::daemon::settings::Setting;
+use crate::daemon::{Changes, Daemon, DaemonOptions, ServiceManager, keep_alive};
 
 pub(super) async fn run(command: RunCommand) -> anyhow::Result<ExitStatus> {
-    let config = Arc::new(Config::load(&command.config)?);
-    let url = config
-        .target
-        .url
-        .clone()
-        .or_else(|| std::env::var("PGHEAL_URL").ok())
-        .context("no database: set url in [target], or PGHEAL_URL")?;
-    let connector = Connector::parse(&url)?;
-    // Before anything that takes time: a stop that comes while the policies are loaded is one, and not a death.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    // Before anything that takes time: a signal that comes while the policies are loaded is one, and not a death.
+    let mut signals = Signals::catch()?;
+    let reload = signal(SignalKind::hangup())?;
+    let flags = [
+        (Setting::Enabled, command.healing_enabled),
+        (Setting::IntervalMs, command.healing_interval_ms),
+        (Setting::Threshold, command.healing_threshold),
+    ];
+    let options = DaemonOptions::new(command.config.clone(), &flags).map_err(anyhow::Error::msg)?;
+    let mut changes = Changes::of(&command.config);
+    let config = Config::load(&command.config)?;
+    // The policies take time; a mistake is told before.
+    config
+        .targets(options.default_url.as_deref())
+        .map_err(anyhow::Error::msg)
+        .with_context(|| command.config.display().to_string())?;
     let (policies, failures) = policies::load(command.policies.as_deref(), &config).await?;
     for failure in &failures {
         tracing::error!("{failure}");
     }
     // From here on the log hears of files that change.
     let watching = policies.serve().await?;
+    let daemon = Daemon::start(config, options, policies).map_err(anyhow::Error::msg)?;
+    // Endpoint: `let endpoint = endpoint::serve(&daemon.config().endpoint, daemon.clone()).await?;` belongs here.
+    // Metrics: `let metrics = telemetry::serve(&daemon.config().metrics, daemon.clone()).await?;` belongs here.
 
+    let manager = ServiceManager::from_environment();
+    if let Some(manager) = &manager {
+        manager.ready(&daemon.in_words());
+    }
     tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        never = forever(connector, config, policies) => match never {},
+        () = signals.stop() => {}
+        never = reloads(&daemon, reload, &mut changes, manager.as_ref()) => match never {},
+        () = told(&daemon, manager.as_ref()) => {}
+    }
+    if let Some(manager) = &manager {
+        manager.stopping("stopping: running repairs come to their end");
+    }
+    tracing::info!("stopping; a second signal leaves running repairs to the journal");
+    tokio::select! {
+        () = daemon.stop(signals.stop()) => {}
+        () = told(&daemon, manager.as_ref()) => {}
     }
     drop(watching);
     tracing::info!("stopped");
     Ok(ExitStatus::Healthy)
 }
 
-enum Never {}
+/// Those that end the daemon.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
 
-/// Cycles without end. A lost database is waited for: the healer starts anew, and with it the recovery.
-async fn forever(connector: Connector, config: Arc<Config>, policies: Arc<crate::components::Policies>) -> Never {
-    loop {
-        match Healer::start(connector.clone(), Arc::clone(&config), Arc::clone(&policies), Arc::new(Silent)).await {
-            Ok(mut healer) => {
-                tracing::info!(server = connector.server(), "watching");
-                if let Err(error) = cycles(&mut healer, &config).await {
-                    tracing::error!("the cycle failed: {error:#}");
-                    let waited = tokio::time::timeout(DRAIN_DEADLINE, healer.wait_for_repairs()).await;
-                    if waited.is_err() {
-                        tracing::warn!("repairs are still running; the journal resolves them");
-                    }
-                }
-            }
-            Err(error) => tracing::error!("not started: {error:#}"),
+impl Signals {
+    fn catch() -> anyhow::Result<Signals> {
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-        tokio::time::sleep(RETRY_PAUSE).await;
     }
 }
 
-async fn cycles(healer: &mut Healer, config: &Config) -> anyhow::Result<()> {
+enum Never {}
+
+/// Reads the configuration again when its file changes, or on SIGHUP, for ever.
+async fn reloads(daemon: &Daemon, mut asked: Signal, changes: &mut Changes, manager: Option<&ServiceManager>) -> Never {
     loop {
-        let cycle = healer.run_check_cycle(None).await?;
-        tracing::info!(
-            issues = cycle.detected_issues.len(),
-            started = cycle.repairs_initiated,
-            completed = cycle.repairs_completed.len(),
-            active = cycle.active_repairs,
-            took_ms = cycle.duration.as_millis() as u64,
-            "cycle"
-        );
-        for (index, reason) in &cycle.failed_checks {
-            tracing::warn!(index, "not measured: {reason}");
+        tokio::select! {
+            _ = asked.recv() => {}
+            () = changes.next() => {}
         }
-        tokio::time::sleep(Duration::from_millis(config.healing.check_interval_ms)).await;
+        if let Some(manager) = manager {
+            manager.reloading();
+        }
+        match daemon.reload() {
+            Ok(()) => tracing::info!("the configuration was read again"),
+            Err(error) => tracing::error!("the configuration is refused, and the old one stays: {error:#}"),
+        }
+        if let Some(manager) = manager {
+            manager.ready(&daemon.in_words());
+        }
+    }
+}
+
+/// Never returns.
+async fn told(daemon: &Arc<Daemon>, manager: Option<&ServiceManager>) {
+    match manager {
+        Some(manager) => keep_alive(manager, || daemon.in_words()).await,
+        None => std::future::pending().await,
     }
 }

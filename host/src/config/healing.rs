@@ -1,4 +1,32 @@
+use std::ops::RangeInclusive;
+
 use serde::Deserialize;
+
+/// The pauses between checks that make sense: a second to a day.
+pub const CHECK_INTERVAL_MS: RangeInclusive<u64> = 1_000..=86_400_000;
+
+/// What of `[healing]` can also be set from elsewhere, and was set by the file: a default that is written there is
+/// the operator's word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    pub auto_heal_enabled: bool,
+    pub check_interval_ms: bool,
+    pub performance_threshold: bool,
+}
+
+impl Given {
+    /// Of the text of a configuration file.
+    pub(super) fn by(text: &str) -> Given {
+        let file: toml::Table = toml::from_str(text).unwrap_or_default();
+        let healing = file.get("healing").and_then(toml::Value::as_table);
+        let has = |key: &str| healing.is_some_and(|healing| healing.contains_key(key));
+        Given {
+            auto_heal_enabled: has("auto_heal_enabled"),
+            check_interval_ms: has("check_interval_ms"),
+            performance_threshold: has("performance_threshold"),
+        }
+    }
+}
 
 /// The specification's engine settings, with its defaults.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -6,10 +34,11 @@ use serde::Deserialize;
 pub struct HealingConfig {
     /// Whether the daemon repairs by itself; without it, issues are only found and listed.
     pub auto_heal_enabled: bool,
+    /// See `CHECK_INTERVAL_MS`.
     pub check_interval_ms: u64,
     /// 0 (only gross anomalies) to 1; scales the detectors' thresholds.
     pub anomaly_sensitivity: f64,
-    /// Loss against the baseline that counts as degradation (0.3 is 30 %).
+    /// Loss against the baseline that counts as degradation (0.3 is 30 %); above 0, at most 1.
     pub performance_threshold: f64,
     pub max_concurrent_repairs: usize,
     /// Guest time of one repair. Host actions (a build) have deadlines that follow their progress.
@@ -37,15 +66,19 @@ impl Default for HealingConfig {
 impl HealingConfig {
     /// What is out of range, in words; None when all is well.
     pub(super) fn complaint(&self) -> Option<String> {
-        if self.check_interval_ms < 1_000 {
-            return Some(format!("healing.check_interval_ms is {}; it must be at least 1000", self.check_interval_ms));
+        if !CHECK_INTERVAL_MS.contains(&self.check_interval_ms) {
+            let (least, most) = (CHECK_INTERVAL_MS.start(), CHECK_INTERVAL_MS.end());
+            return Some(format!(
+                "healing.check_interval_ms is {}; it must lie in {least}..{most}",
+                self.check_interval_ms
+            ));
         }
         if !(0.0..=1.0).contains(&self.anomaly_sensitivity) {
             return Some(format!("healing.anomaly_sensitivity is {}; it must lie in 0..1", self.anomaly_sensitivity));
         }
-        if self.performance_threshold.is_nan() || self.performance_threshold <= 0.0 {
+        if !(self.performance_threshold > 0.0 && self.performance_threshold <= 1.0) {
             return Some(format!(
-                "healing.performance_threshold is {}; it must be above 0",
+                "healing.performance_threshold is {}; it must be above 0 and at most 1",
                 self.performance_threshold
             ));
         }

@@ -3,7 +3,9 @@
 mod healing;
 mod policy;
 mod settings;
+mod target;
 
-pub use healing::HealingConfig;
+pub use healing::{CHECK_INTERVAL_MS, Given, HealingConfig};
 pub use policy::{LimitSettings, PolicyConfig};
-pub use settings::{Config, ConfigError, IndexSettings, MeasureSettings, PolicySettings, RepairConfig, TargetSettings};
+pub use settings::{Config, ConfigError, IndexSettings, MeasureSettings, PolicySettings, RepairConfig};
+pub use target::{ALL_TARGETS, Target, TargetSettings};

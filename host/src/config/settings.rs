@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{HealingConfig, LimitSettings, PolicyConfig};
+use super::target::one_or_many;
+use super::{Given, HealingConfig, LimitSettings, PolicyConfig, TargetSettings};
 
 /// Why a configuration was refused; nothing of it takes effect.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +21,13 @@ pub enum ConfigError {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    pub target: TargetSettings,
+    /// The databases under care.
+    #[serde(deserialize_with = "one_or_many")]
+    pub target: Vec<TargetSettings>,
     pub healing: HealingConfig,
+    /// Which of the healing settings that have other sources, too, the file gives.
+    #[serde(skip)]
+    pub healing_given: Given,
     pub measure: MeasureSettings,
     pub repair: RepairConfig,
     pub policies: PolicySettings,
@@ -29,13 +35,6 @@ pub struct Config {
     pub policy: BTreeMap<String, PolicyConfig>,
     /// Per index, by `schema.name` or `name`, unquoted.
     pub index: BTreeMap<String, IndexSettings>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TargetSettings {
-    /// postgresql://user@host:port/database; the password is better left to PGPASSWORD.
-    pub url: Option<String>,
 }
 
 /// What counts as healthy, and how it is measured.
@@ -148,8 +147,9 @@ impl Config {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        let config: Config =
+        let mut config: Config =
             toml::from_str(text).map_err(|e| ConfigError::Syntax { path: path.to_owned(), message: e.to_string() })?;
+        config.healing_given = Given::by(text);
         match config.complaint() {
             None => Ok(config),
             Some(complaint) => Err(ConfigError::Value { path: path.to_owned(), complaint }),
@@ -178,6 +178,12 @@ impl Config {
             return Some(complaint);
         }
         self.healing.complaint()
+    }
+
+    /// The sections that differ from the other's and are read when the daemon starts, not when the file changes.
+    pub fn changed_for_next_start(&self, other: &Config) -> Vec<&'static str> {
+        let sections = [("policies", self.policies != other.policies), ("policy", self.policy != other.policy)];
+        sections.into_iter().filter(|(_, changed)| *changed).map(|(section, _)| section).collect()
     }
 
     /// The settings of one index: by `schema.name` first, then by `name`.
@@ -226,6 +232,8 @@ mod tests {
         check("[healing]\ncheck_interval = 5", Err("unknown field `check_interval`"));
         check("[healing]\nmax_concurrent_repairs = 0", Err("auto_heal_enabled = false"));
         check("[healing]\nanomaly_sensitivity = nan", Err("anomaly_sensitivity"));
+        check("[healing]\ncheck_interval_ms = 999", Err("1000..86400000"));
+        check("[healing]\nperformance_threshold = 1.5", Err("at most 1"));
         check("[measure\n", Err("line 1"));
         check("[policy.mine.grant]\nactions = [\"drop\"]", Err("policy.mine.grant: there is no action drop"));
         check("[policy.mine.settings]\nx = [1]", Err("policy.mine.settings.x"));

@@ -60,6 +60,25 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Reader => "reader",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        }
+    }
+
+    /// For sentences.
+    pub fn with_article(self) -> &'static str {
+        match self {
+            Role::Reader => "a reader",
+            Role::Operator => "an operator",
+            Role::Admin => "an admin",
+        }
+    }
+}
+
 /// Why the engine does not do what it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -153,7 +172,7 @@ pub struct IndexView {
     pub blind_share: Option<f64>,
     pub recall_target: f64,
     pub issues: Vec<Issue>,
-    /// The same object as in `indexes` of `pgheal check --json`.
+    /// The same object as in `indexes` of `pgheal check --json`; its `proposals` are empty: only `check` asks for them.
     pub document: serde_json::Value,
 }
 
@@ -191,8 +210,8 @@ pub struct EffectiveSetting {
     /// `ruvector.dag_healing_enabled`, ...
     pub name: &'static str,
     pub value: String,
-    /// Where the value came from: `default`, `pgheal.toml`, `environment`, `flag`, `database`, `role`, `system`,
-    /// `endpoint`, `session`.
+    /// Where the value came from, the weakest first: `default`, `pgheal.toml`, `environment`, `flag`, `system`,
+    /// `database`, `role`, `endpoint`, `session`.
     pub source: String,
     /// Why a value of a stronger source does not hold (out of range), where there is one.
     pub refused: Option<String>,

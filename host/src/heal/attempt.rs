@@ -32,6 +32,8 @@ pub struct Ended {
     pub issue_id: String,
     pub records: Vec<RepairRecord>,
     pub took_ms: u64,
+    /// Nothing was tried, because the issue is gone: neither a success nor a failure.
+    pub not_needed: bool,
 }
 
 /// How one strategy's try ended.
@@ -76,7 +78,12 @@ impl Attempt {
         if records.is_empty() {
             tracing::info!(issue = issue.id, "no strategy repairs this kind of issue");
         }
-        Ok(Ended { issue_id: issue.id.clone(), records, took_ms: started.elapsed().as_millis() as u64 })
+        Ok(Ended {
+            issue_id: issue.id.clone(),
+            records,
+            took_ms: started.elapsed().as_millis() as u64,
+            not_needed: false,
+        })
     }
 
     /// One strategy, from its entry in the history to its outcome. True: nothing was changed, the next may try.
@@ -112,6 +119,12 @@ impl Attempt {
             Ok(tried) => tried,
             Err(error) => run.undo(None, format!("{error:#}")).await,
         };
+        // The next leader resolves what the journal holds open; two verdicts on one repair would be one too many.
+        anyhow::ensure!(
+            self.journal.acquire_leadership().await?,
+            "the lead was lost: whoever leads now resolves repair {id} from the journal ({})",
+            tried.reason
+        );
         tracing::info!(repair = id, outcome = tried.outcome.name(), "repair ended: {}", tried.reason);
         let after = tried.after.as_ref().map_or(serde_json::Value::Null, |m| measurement_json(&m.health));
         self.journal

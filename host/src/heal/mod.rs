@@ -6,39 +6,43 @@ pub mod prioritize;
 pub mod repair;
 pub mod verify;
 
+mod asked;
 mod attempt;
 mod breaker;
 mod observe;
+mod running;
+mod witness;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use tokio::task::JoinHandle;
 
 use crate::components::Policies;
 use crate::config::Config;
-use crate::model::{AgendaItem, HealingMetrics, Issue, Outcome, Progress, RepairRecord};
-use crate::postgres::{Connector, Journal, server_facts};
+use crate::model::{AgendaItem, HealingMetrics, Issue, Progress, RepairRecord};
+use crate::postgres::{CatalogError, Connector, Journal, server_facts};
 
+pub use asked::{Accepted, Repairer};
 pub use attempt::{Ended, repair_context, repair_settings, strategies_in_order};
 pub use observe::{IndexFindings, indexes_under_care, observe};
+pub use running::{Busy, Repairs, RunningRepair};
+pub use witness::{Unseen, Witness};
 
 use attempt::Attempt;
-use breaker::{CircuitBreaker, Ending};
 
-/// One database under care.
+/// The loop of one database under care.
 pub struct Healer {
     connector: Connector,
     config: Arc<Config>,
     policies: Arc<Policies>,
     journal: Arc<Journal>,
     progress: Arc<dyn Progress>,
-    /// Running repairs by the OID of the table that they work on: two on one table would wait for each other.
-    active: HashMap<u32, JoinHandle<anyhow::Result<Ended>>>,
-    breaker: CircuitBreaker,
-    metrics: HealingMetrics,
+    witness: Arc<dyn Witness>,
+    repairs: Arc<Repairs>,
+    /// Whether a database without a vector index is as good as any: it may get its first one tomorrow.
+    may_be_empty: bool,
 }
 
 /// What one check cycle did.
@@ -47,13 +51,23 @@ pub struct CycleResult {
     /// Indexes that could not be measured, with the reason; they are neither healthy nor ill.
     pub failed_checks: Vec<(String, String)>,
     pub repairs_initiated: usize,
+    /// Those that ended since the last cycle's end.
     pub repairs_completed: Vec<RepairRecord>,
     pub active_repairs: usize,
     pub duration: Duration,
 }
 
+/// What was measured, and when that began.
+struct Found {
+    since: Instant,
+    findings: IndexFindings,
+}
+
 impl Healer {
     /// Takes the lead of this database, resolves what an earlier run left open, and gets ready.
+    ///
+    /// # Errors
+    /// Where another pgheal leads, or the database cannot be worked with.
     pub async fn start(
         connector: Connector,
         config: Arc<Config>,
@@ -66,53 +80,96 @@ impl Healer {
             "another pgheal leads on {}; this one changes nothing",
             connector.server()
         );
+        let healer = Healer::lead(connector, journal, config, policies, progress, Arc::new(Unseen)).await?;
+        // Whoever names one wants it healed.
+        Ok(Healer { may_be_empty: false, ..healer })
+    }
+
+    /// The same, where the lead was taken already.
+    ///
+    /// # Errors
+    /// Where the lead was lost meanwhile, or the database cannot be worked with.
+    pub async fn lead(
+        connector: Connector,
+        journal: Arc<Journal>,
+        config: Arc<Config>,
+        policies: Arc<Policies>,
+        progress: Arc<dyn Progress>,
+        witness: Arc<dyn Witness>,
+    ) -> anyhow::Result<Healer> {
         for recovery in repair::recover(&connector, &journal).await.context("recovery of open attempts")? {
             tracing::warn!(repair = recovery.repair_id, "{}", recovery.reason);
         }
+        journal.abandon_requests().await?;
         let metrics = journal.load_metrics().await?;
-        Ok(Healer {
-            connector,
-            config,
-            policies,
-            journal,
-            progress,
-            active: HashMap::new(),
-            breaker: CircuitBreaker::default(),
-            metrics,
-        })
+        let repairs = Repairs::new(Arc::clone(&journal), Arc::clone(&witness), metrics);
+        Ok(Healer { connector, config, policies, journal, progress, witness, repairs, may_be_empty: true })
     }
 
-    pub fn metrics(&self) -> &HealingMetrics {
-        &self.metrics
+    pub fn metrics(&self) -> HealingMetrics {
+        self.repairs.metrics()
+    }
+
+    /// For repairs beside the loop.
+    pub fn repairer(&self) -> Repairer {
+        Repairer {
+            connector: self.connector.clone(),
+            policies: Arc::clone(&self.policies),
+            journal: Arc::clone(&self.journal),
+            progress: Arc::clone(&self.progress),
+            witness: Arc::clone(&self.witness),
+            repairs: Arc::clone(&self.repairs),
+        }
+    }
+
+    /// Holds from the next cycle on; repairs that run keep what they began with.
+    pub fn set_config(&mut self, config: Arc<Config>) {
+        self.config = config;
     }
 
     /// One cycle of the specification. Repairs run on in the background; the cycle never waits for one.
+    ///
+    /// # Errors
+    /// Where the database as a whole cannot be looked at; what fails with one index is in the result.
     pub async fn run_check_cycle(&mut self, filter: Option<&str>) -> anyhow::Result<CycleResult> {
         let started = Instant::now();
         repair::drop_expired(&self.connector, &self.journal).await.context("old indexes past their window")?;
         let session = self.connector.connect("check").await?;
         let facts = server_facts(&session).await?;
-        let (definitions, _) = indexes_under_care(&session, Some(&self.journal), filter).await?;
+        let definitions = match indexes_under_care(&session, Some(&self.journal), filter).await {
+            Ok((definitions, _)) => definitions,
+            Err(error) if self.may_be_empty && is_without_index(&error) => Vec::new(),
+            Err(error) => return Err(error),
+        };
         drop(session);
+        if filter.is_none() {
+            self.witness.listed(&definitions);
+        }
 
-        let mut findings = HashMap::new();
+        let mut found: HashMap<u32, Found> = HashMap::new();
         let mut failed_checks = Vec::new();
         let mut detected_issues = Vec::new();
         let mut diagnoses = Vec::new();
         for definition in definitions {
             // A repair in progress changes what a measurement would see.
-            if self.active.contains_key(&definition.name.table_oid) {
+            if self.repairs.works_on(definition.name.table_oid) {
                 continue;
             }
-            let oid = definition.name.oid;
-            let name = definition.name.to_string();
+            let since = Instant::now();
+            let looked_at = definition.clone();
+            let name = &looked_at.name;
             match observe(&self.connector, &facts, definition, &self.config, self.progress.as_ref()).await {
-                Ok(found) => {
-                    detected_issues.extend(found.issues.iter().cloned());
-                    diagnoses.extend(found.diagnoses.iter().cloned());
-                    findings.insert(oid, found);
+                Ok(findings) => {
+                    self.witness.measured(&findings);
+                    detected_issues.extend(findings.issues.iter().cloned());
+                    diagnoses.extend(findings.diagnoses.iter().cloned());
+                    found.insert(name.oid, Found { since, findings });
                 }
-                Err(error) => failed_checks.push((name, format!("{error:#}"))),
+                Err(error) => {
+                    let reason = format!("{:#}", anyhow::Error::new(error));
+                    self.witness.failed(&looked_at, &reason);
+                    failed_checks.push((name.to_string(), reason));
+                }
             }
         }
 
@@ -123,34 +180,33 @@ impl Healer {
         let mut repairs_initiated = 0;
         if self.config.healing.auto_heal_enabled {
             for item in agenda.items {
-                if self.active.len() >= self.config.healing.max_concurrent_repairs {
-                    break;
-                }
-                if self.start_repair(item, &mut findings) {
-                    repairs_initiated += 1;
+                match self.start_repair(item, &mut found) {
+                    Ok(true) => repairs_initiated += 1,
+                    Ok(false) | Err(Busy::Table(_)) => {}
+                    Err(Busy::Full(_) | Busy::Closed) => break,
                 }
             }
         }
 
-        let repairs_completed = self.collect_finished().await;
-        self.metrics.checks_performed += 1;
-        self.metrics.issues_detected += detected_issues.len() as u64;
-        self.metrics.repairs_initiated += repairs_initiated as u64;
-        self.metrics.last_check_time = unix_time_ms();
-        self.journal.save_metrics(&self.metrics).await?;
+        let repairs_completed = self.repairs.take_records();
+        let metrics = self.repairs.checked(detected_issues.len(), repairs_initiated, unix_time_ms());
+        self.journal.save_metrics(&metrics).await?;
         self.journal.prune_history(self.config.healing.history_retention_days).await?;
         Ok(CycleResult {
             detected_issues,
             failed_checks,
             repairs_initiated,
             repairs_completed,
-            active_repairs: self.active.len(),
+            active_repairs: self.repairs.running().len(),
             duration: started.elapsed(),
         })
     }
 
     /// Cycles until nothing is left to try; the circuit breaker sees to an end. Gives the issues found first, and
     /// the last cycle's view with all repairs that were made.
+    ///
+    /// # Errors
+    /// As `run_check_cycle`.
     pub async fn heal_once(&mut self, filter: Option<&str>) -> anyhow::Result<(Vec<Issue>, CycleResult)> {
         let mut first_issues: Option<Vec<Issue>> = None;
         let mut repairs = Vec::new();
@@ -158,7 +214,8 @@ impl Healer {
             let mut cycle = self.run_check_cycle(filter).await?;
             first_issues.get_or_insert_with(|| cycle.detected_issues.clone());
             repairs.append(&mut cycle.repairs_completed);
-            repairs.extend(self.wait_for_repairs().await);
+            self.repairs.wait().await;
+            repairs.extend(self.repairs.take_records());
             if cycle.repairs_initiated == 0 {
                 cycle.repairs_completed = repairs;
                 return Ok((first_issues.unwrap_or_default(), cycle));
@@ -166,101 +223,42 @@ impl Healer {
         }
     }
 
-    /// Waits for every running repair.
-    pub async fn wait_for_repairs(&mut self) -> Vec<RepairRecord> {
-        let mut records = Vec::new();
-        for (_, task) in std::mem::take(&mut self.active) {
-            let ended = task.await;
-            records.extend(self.account(ended).await);
-        }
-        records
-    }
-
-    /// Starts the repair of an agenda item in the background, unless its table is being worked on, it failed
-    /// lately, or nothing was measured.
-    fn start_repair(&mut self, item: AgendaItem, findings: &mut HashMap<u32, IndexFindings>) -> bool {
-        let Some(index) = item.diagnosis.issue.index.clone() else {
-            return false;
+    /// Starts the repair of an agenda item in the background. False: it is not to be repaired, it failed lately, or
+    /// what was measured of it is past.
+    fn start_repair(&self, item: AgendaItem, found: &mut HashMap<u32, Found>) -> Result<bool, Busy> {
+        let issue = &item.diagnosis.issue;
+        let Some(index) = issue.index.clone() else {
+            return Ok(false);
         };
-        if self.active.contains_key(&index.table_oid)
-            || self.config.is_excluded(&index.schema, &index.name)
-            || !self.breaker.allows(&item.diagnosis.issue.id)
-        {
-            return false;
+        if self.config.is_excluded(&index.schema, &index.name) || !self.repairs.allows(&issue.id) {
+            return Ok(false);
         }
-        let Some(found) = findings.remove(&index.oid) else {
-            return false;
+        // A repair of the same index, or one that somebody asked for, may have come between.
+        if found.get(&index.oid).is_none_or(|found| self.repairs.worked_on_since(index.table_oid, found.since)) {
+            return Ok(false);
+        }
+        let limit = self.config.healing.max_concurrent_repairs;
+        let reservation = self.repairs.reserve(issue, &index, limit, &self.progress)?;
+        let Some(Found { findings, .. }) = found.remove(&index.oid) else {
+            return Ok(false);
         };
         let attempt = Attempt {
             connector: self.connector.clone(),
             config: Arc::clone(&self.config),
             policies: Arc::clone(&self.policies),
             journal: Arc::clone(&self.journal),
-            progress: Arc::clone(&self.progress),
+            progress: reservation.progress(),
             item,
-            definition: found.definition,
-            before: found.measurement,
+            definition: findings.definition,
+            before: findings.measurement,
         };
-        self.active.insert(index.table_oid, tokio::spawn(attempt.run()));
-        true
-    }
-
-    async fn collect_finished(&mut self) -> Vec<RepairRecord> {
-        let finished: HashSet<u32> =
-            self.active.iter().filter(|(_, task)| task.is_finished()).map(|(table, _)| *table).collect();
-        let mut records = Vec::new();
-        for table in finished {
-            if let Some(task) = self.active.remove(&table) {
-                let ended = task.await;
-                records.extend(self.account(ended).await);
-            }
-        }
-        records
-    }
-
-    /// Books an ended repair in the metrics and the circuit breaker.
-    async fn account(&mut self, ended: Result<anyhow::Result<Ended>, tokio::task::JoinError>) -> Vec<RepairRecord> {
-        let ended = match ended {
-            Ok(Ok(ended)) => ended,
-            Ok(Err(error)) => {
-                tracing::error!("a repair could not be carried through: {error:#}");
-                self.metrics.repairs_failed += 1;
-                return Vec::new();
-            }
-            Err(error) => {
-                tracing::error!("a repair's task ended: {error}");
-                self.metrics.repairs_failed += 1;
-                return Vec::new();
-            }
-        };
-        let healed = ended.records.iter().any(|r| r.outcome == Some(Outcome::Healed));
-        if healed {
-            self.metrics.repairs_successful += 1;
-        } else {
-            self.metrics.repairs_failed += 1;
-        }
-        self.metrics.repairs_rolled_back +=
-            ended.records.iter().filter(|r| r.outcome == Some(Outcome::RolledBack)).count() as u64;
-        self.metrics.total_repair_time_ms += ended.took_ms;
-        self.breaker.ended(&ended.issue_id, ended.ending());
-        if let Err(error) = self.journal.save_metrics(&self.metrics).await {
-            tracing::error!("the metrics could not be saved: {error:#}");
-        }
-        ended.records
+        reservation.run(attempt.run());
+        Ok(true)
     }
 }
 
-impl Ended {
-    fn ending(&self) -> Ending {
-        let any = |outcome| self.records.iter().any(|r| r.outcome == Some(outcome));
-        if any(Outcome::Healed) {
-            Ending::Healed
-        } else if any(Outcome::RolledBack) || any(Outcome::RollbackFailed) {
-            Ending::Failed
-        } else {
-            Ending::NothingDone
-        }
-    }
+fn is_without_index(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<CatalogError>(), Some(CatalogError::NoVectorIndex { .. }))
 }
 
 fn unix_time_ms() -> u64 {

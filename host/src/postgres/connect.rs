@@ -12,7 +12,13 @@ use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{AsyncMessage, CancelToken, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::lease::{Lease, Leased};
+
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A peer that is gone without a word is noticed after about this long, instead of hours.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
 
 /// Why there is no connection; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +31,11 @@ pub enum ConnectError {
     NoSuchDatabase { server: String, source: tokio_postgres::Error },
     #[error("{server} cannot be reached; check host, port and that PostgreSQL is running")]
     Unreachable { server: String, source: tokio_postgres::Error },
+    #[error("{server} does not answer: no session within {seconds} s; is it stopped, or overloaded?")]
+    Silent { server: String, seconds: u64 },
+    /// The lease of the connector has ended.
+    #[error("work on {server} was given up")]
+    GivenUp { server: String },
 }
 
 /// How to reach one database. Every job opens its own session with it.
@@ -33,6 +44,7 @@ pub struct Connector {
     config: Config,
     tls: MakeRustlsConnect,
     server: String,
+    leased: Option<Leased>,
 }
 
 /// A session with its connection driven in the background; it closes when dropped.
@@ -56,8 +68,25 @@ impl Connector {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(DEFAULT_CONNECT_TIMEOUT);
         }
+        set_keepalives(&mut config);
         let server = describe(&config);
-        Ok(Connector { config, tls: MakeRustlsConnect::new(tls_config(verify)), server })
+        Ok(Connector { config, tls: MakeRustlsConnect::new(tls_config(verify)), server, leased: None })
+    }
+
+    /// The same, for as long as the lease lasts.
+    pub fn under(&self, lease: &Lease) -> Connector {
+        Connector { leased: Some(lease.leased()), ..self.clone() }
+    }
+
+    /// The name of the database.
+    pub fn database(&self) -> &str {
+        database_of(&self.config)
+    }
+
+    pub fn with_password(&self, password: &str) -> Connector {
+        let mut other = self.clone();
+        other.config.password(password);
+        other
     }
 
     /// Host, port and database, without the password.
@@ -83,28 +112,54 @@ impl Connector {
         other
     }
 
-    /// Opens a session whose `application_name` is `pgheal <purpose>`.
+    /// Opens a session whose `application_name` is `pgheal <purpose>`. The time limit (`connect_timeout` of the URL
+    /// for each host, 10 s without one) holds for the whole of it: a server that is stopped still has its connections accepted by
+    /// the kernel, and then says nothing.
+    ///
+    /// # Errors
+    /// Each kind of `ConnectError` but `Url`.
     pub async fn connect(&self, purpose: &str) -> Result<Session, ConnectError> {
         self.connect_hearing(purpose, |_| {}).await
     }
 
     /// The same, and calls `hear` with every notice and warning of the server, before the answer that it came with.
+    ///
+    /// # Errors
+    /// As `connect`.
     pub async fn connect_hearing(
         &self,
         purpose: &str,
         mut hear: impl FnMut(&DbError) + Send + 'static,
     ) -> Result<Session, ConnectError> {
+        let mut leased = self.leased.clone();
+        if leased.as_ref().is_some_and(Leased::has_ended) {
+            return Err(ConnectError::GivenUp { server: self.server.clone() });
+        }
         let mut config = self.config.clone();
         config.application_name(format!("pgheal {purpose}"));
-        let (client, mut connection) =
-            config.connect(self.tls.clone()).await.map_err(|source| self.classify(source))?;
+        let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(1).max(1);
+        let limit = config.get_connect_timeout().copied().unwrap_or(DEFAULT_CONNECT_TIMEOUT) * hosts;
+        let connecting = tokio::time::timeout(limit, config.connect(self.tls.clone()));
+        let connected = tokio::select! {
+            connected = connecting => connected,
+            () = end_of(&mut leased) => return Err(ConnectError::GivenUp { server: self.server.clone() }),
+        };
+        let (client, mut connection) = connected
+            .map_err(|_| ConnectError::Silent { server: self.server.clone(), seconds: limit.as_secs() })?
+            .map_err(|source| self.classify(source))?;
         let driver = tokio::spawn(async move {
             let mut messages = futures_util::stream::poll_fn(|context| connection.poll_message(context));
-            // The client's next call reports the loss; here is nothing to add.
-            while let Some(Ok(message)) = messages.next().await {
-                if let AsyncMessage::Notice(notice) = message {
-                    hear(&notice);
+            let hearing = async {
+                // The client's next call reports the loss; here is nothing to add.
+                while let Some(Ok(message)) = messages.next().await {
+                    if let AsyncMessage::Notice(notice) = message {
+                        hear(&notice);
+                    }
                 }
+            };
+            tokio::select! {
+                () = hearing => {}
+                () = end_of(&mut leased) => {}
             }
         });
         Ok(Session { client, tls: self.tls.clone(), driver })
@@ -121,6 +176,27 @@ impl Connector {
             Some(code) if *code == SqlState::INVALID_CATALOG_NAME => ConnectError::NoSuchDatabase { server, source },
             _ => ConnectError::Unreachable { server, source },
         }
+    }
+}
+
+/// Where the URL says nothing.
+fn set_keepalives(config: &mut Config) {
+    if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
+        config.keepalives_idle(KEEPALIVE_IDLE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(KEEPALIVE_INTERVAL);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(KEEPALIVE_RETRIES);
+    }
+}
+
+/// Never returns where there is no lease.
+async fn end_of(leased: &mut Option<Leased>) {
+    match leased {
+        Some(leased) => leased.ended().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -177,8 +253,12 @@ fn describe(config: &Config) -> String {
         },
     );
     let port = config.get_ports().first().copied().unwrap_or(5432);
-    let database = config.get_dbname().or(config.get_user()).unwrap_or("postgres");
+    let database = database_of(config);
     format!("{host}:{port}/{database}")
+}
+
+fn database_of(config: &Config) -> &str {
+    config.get_dbname().or(config.get_user()).unwrap_or("postgres")
 }
 
 /// tokio-postgres knows disable, prefer and require; the verifying modes are ours.

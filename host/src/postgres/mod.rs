@@ -3,6 +3,7 @@
 pub mod catalog;
 mod connect;
 pub mod journal;
+mod lease;
 pub mod liveness;
 mod locks;
 pub mod pages;
@@ -15,7 +16,10 @@ pub use catalog::{
     server_facts, vector_indexes,
 };
 pub use connect::{Canceller, ConnectError, Connector, Session};
-pub use journal::{Action, Backend, Journal, JournalError, NewRepair, Step, StepRecord, StepState, Undo};
+pub use journal::{
+    Action, Backend, Journal, JournalError, NewRepair, NewRequest, Step, StepRecord, StepState, TableName, Undo,
+};
+pub use lease::Lease;
 pub use locks::Leadership;
 pub use quote::quote_literal;
 pub use settings::{apply_settings, describe_error};

@@ -4,7 +4,7 @@ use super::{IndexReport, Proposal, Report};
 use crate::config::Config;
 use crate::heal::IndexFindings;
 use crate::heal::detect::Verdict;
-use crate::model::{Issue, measurement_json, readable_name};
+use crate::model::{IndexName, Issue, measurement_json, readable_name};
 
 /// The document that `pgheal check --json` prints.
 pub fn to_json(report: &Report) -> Value {
@@ -21,20 +21,27 @@ pub fn to_json(report: &Report) -> Value {
 fn index_json(index: &IndexReport, config: &Config) -> Value {
     match index {
         IndexReport::Measured { findings, proposals } => measured_json(findings, proposals, config),
-        IndexReport::Failed { name, reason } => json!({
-            "schema": name.schema,
-            "name": name.name,
-            "table": name.table,
-            "method": name.method,
-            "verdict": Verdict::Unknown.as_str(),
-            "issues": [],
-            "proposals": [],
-            "unknown": [{"field": "*", "reason": reason}],
-        }),
+        IndexReport::Failed { name, reason } => failed_json(name, reason),
     }
 }
 
-fn measured_json(findings: &IndexFindings, proposals: &[Proposal], config: &Config) -> Value {
+/// An index that could not be measured.
+pub fn failed_json(name: &IndexName, reason: &str) -> Value {
+    json!({
+        "schema": name.schema,
+        "name": name.name,
+        "table": name.table,
+        "table_schema": name.table_schema,
+        "method": name.method,
+        "verdict": Verdict::Unknown.as_str(),
+        "issues": [],
+        "proposals": [],
+        "unknown": [{"field": "*", "reason": reason}],
+    })
+}
+
+/// An index as it was measured.
+pub fn measured_json(findings: &IndexFindings, proposals: &[Proposal], config: &Config) -> Value {
     let definition = &findings.definition;
     let name = &definition.name;
     let health = &findings.measurement.health;

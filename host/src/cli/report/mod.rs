@@ -8,7 +8,7 @@ use crate::heal::IndexFindings;
 use crate::model::IndexName;
 use crate::postgres::ServerFacts;
 
-pub use json::{issue_json, to_json};
+pub use json::{failed_json, issue_json, measured_json, to_json};
 pub use table::{issue_line, repairs_table, to_table};
 
 /// All that a check has to say.

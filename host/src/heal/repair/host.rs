@@ -157,6 +157,9 @@ impl RepairHost {
         self.rollback_sql().await?;
         let mut state = work.state.lock().await;
         state.forget();
+        if !work.journal.acquire_leadership().await.map_err(journal_error)? {
+            return Err(HostError::NotNow("the lead was lost: whoever leads now takes this back".to_owned()));
+        }
         work.journal.begin_rollback(work.repair_id).await.map_err(journal_error)?;
         let steps = work.journal.steps(work.repair_id).await.map_err(journal_error)?;
         undo_steps(&work.connector, &work.journal, &steps, work.settings.stall_limit, work.progress.as_ref()).await

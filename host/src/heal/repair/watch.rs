@@ -13,6 +13,8 @@ use super::session::ActionSession;
 const POLL: Duration = Duration::from_millis(500);
 /// Short statements shall show their progress, too, and reach the failpoint.
 const FIRST_POLL: Duration = Duration::from_millis(20);
+/// The request goes through a connection of its own, which a server that does not answer accepts and leaves.
+const CANCEL_SENT_WITHIN: Duration = Duration::from_secs(10);
 /// How long a cancelled statement may take to end before its backend is terminated.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -97,8 +99,10 @@ async fn stop(
     statement: std::pin::Pin<&mut impl Future<Output = Result<(), tokio_postgres::Error>>>,
 ) -> Result<(), HostError> {
     let mut statement = statement;
-    if let Err(error) = session.cancel().await {
-        tracing::warn!(%error, pid = session.backend.pid, "the cancel request could not be sent");
+    match tokio::time::timeout(CANCEL_SENT_WITHIN, session.cancel()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, pid = session.backend.pid, "the cancel request could not be sent"),
+        Err(_) => tracing::warn!(pid = session.backend.pid, "the server does not take the cancel request"),
     }
     if tokio::time::timeout(CANCEL_PATIENCE, &mut statement).await.is_ok() {
         return Ok(());

@@ -1,9 +1,10 @@
 //! The journal in schema `pgheal`: what was repaired, every step with its undo (written before the step), the
-//! metrics, and the old indexes that wait for the end of their rollback window.
+//! metrics, the repairs that somebody asked for, and the old indexes that wait for the end of their rollback window.
 
 mod kept;
 mod metrics;
 mod repairs;
+mod requests;
 mod schema;
 mod step;
 mod steps;
@@ -16,7 +17,8 @@ use super::locks::Leadership;
 use super::{ConnectError, Connector, Session, apply_settings, describe_error};
 
 pub use kept::KeptIndex;
-pub use repairs::{Attempt, NewRepair};
+pub use repairs::{Attempt, NewRepair, TableName};
+pub use requests::NewRequest;
 pub use step::{Action, Backend, Step, StepRecord, StepState, Undo};
 
 /// How long the journal waits for a server that restarts.
@@ -91,6 +93,7 @@ impl Journal {
             *slot = loop {
                 match connect(&self.connector).await {
                     Ok(session) => break Some(session),
+                    Err(error @ JournalError::Connect(ConnectError::GivenUp { .. })) => return Err(error),
                     Err(error) if attempt >= RECONNECT_ATTEMPTS => return Err(error),
                     Err(_) => attempt += 1,
                 }

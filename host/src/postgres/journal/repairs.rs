@@ -23,6 +23,13 @@ pub struct NewRepair<'a> {
     pub before: &'a Value,
 }
 
+/// A table by its unquoted names; without a schema, one of any schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    pub schema: Option<String>,
+    pub name: String,
+}
+
 /// A repair that neither ended well nor was wholly undone.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -88,6 +95,27 @@ impl Journal {
         rows.iter().map(read_record).collect()
     }
 
+    /// The same, of indexes of these tables only.
+    pub async fn history_of(
+        &self,
+        tables: &[TableName],
+        since_days: u32,
+        limit: u32,
+    ) -> Result<Vec<RepairRecord>, JournalError> {
+        let statement = format!(
+            "{RECORDS} WHERE started_at >= now() - $1 * interval '1 day' AND EXISTS (
+                SELECT FROM ROWS FROM (unnest($3::text[]), unnest($4::text[])) AS t(schema, name)
+                 WHERE agenda #>> '{{diagnosis,issue,index,table}}' = t.name
+                   AND (t.schema IS NULL OR agenda #>> '{{diagnosis,issue,index,table_schema}}' = t.schema))
+              ORDER BY id DESC LIMIT $2"
+        );
+        let schemas: Vec<Option<&str>> = tables.iter().map(|table| table.schema.as_deref()).collect();
+        let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        let session = self.session().await?;
+        let rows = session.query(&statement, &[&f64::from(since_days), &i64::from(limit), &schemas, &names]).await?;
+        rows.iter().map(read_record).collect()
+    }
+
     /// One repair of the history.
     pub async fn repair(&self, repair_id: i64) -> Result<RepairRecord, JournalError> {
         let session = self.session().await?;
@@ -101,6 +129,12 @@ impl Journal {
         session
             .execute(
                 "DELETE FROM pgheal.kept_indexes WHERE gone_at < now() - $1 * interval '1 day'",
+                &[&f64::from(retention_days)],
+            )
+            .await?;
+        session
+            .execute(
+                "DELETE FROM pgheal.requests WHERE ended_at < now() - $1 * interval '1 day'",
                 &[&f64::from(retention_days)],
             )
             .await?;

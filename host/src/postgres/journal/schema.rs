@@ -4,7 +4,7 @@ use super::JournalError;
 use crate::postgres::locks::{LOCK_CLASS, MIGRATION};
 
 /// Each runs once, in order; a released one is never edited.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
 
 const VERSION_1: &str = "
 CREATE TABLE pgheal.repairs (
@@ -64,6 +64,23 @@ CREATE TABLE pgheal.kept_indexes (
     gone_at       timestamptz
 );
 COMMENT ON TABLE pgheal.kept_indexes IS 'replaced indexes, kept until their rollback window ends';
+";
+
+const VERSION_2: &str = "
+CREATE TABLE pgheal.requests (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    requested_at timestamptz NOT NULL DEFAULT now(),
+    caller       text NOT NULL,
+    caller_role  text NOT NULL,
+    table_name   text NOT NULL,
+    index_name   text NOT NULL,
+    issue_id     text NOT NULL,
+    state        text NOT NULL DEFAULT 'accepted' CHECK (state IN ('accepted', 'ended', 'abandoned')),
+    repairs      bigint[] NOT NULL DEFAULT '{}',
+    answer       text NOT NULL DEFAULT '',
+    ended_at     timestamptz
+);
+COMMENT ON TABLE pgheal.requests IS 'repairs that somebody asked for, and what became of them';
 ";
 
 /// Creates or migrates the schema in one transaction, alone.
