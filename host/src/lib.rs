@@ -11,3 +11,4 @@ pub mod measure;
 pub mod model;
 pub mod pgvector;
 pub mod postgres;
+pub mod telemetry;

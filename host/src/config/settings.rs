@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{HealingConfig, LimitSettings, PolicyConfig};
+use super::{HealingConfig, LimitSettings, LogSettings, MetricsSettings, PolicyConfig};
 
 /// Why a configuration was refused; nothing of it takes effect.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,8 @@ pub struct Config {
     pub measure: MeasureSettings,
     pub repair: RepairConfig,
     pub policies: PolicySettings,
+    pub metrics: MetricsSettings,
+    pub log: LogSettings,
     /// Per policy, by its name.
     pub policy: BTreeMap<String, PolicyConfig>,
     /// Per index, by `schema.name` or `name`, unquoted.
