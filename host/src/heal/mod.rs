@@ -87,6 +87,7 @@ impl Healer {
     }
 
     /// One cycle of the specification. Repairs run on in the background; the cycle never waits for one.
+    #[tracing::instrument(name = "cycle", skip_all, fields(server = self.connector.server()))]
     pub async fn run_check_cycle(&mut self, filter: Option<&str>) -> anyhow::Result<CycleResult> {
         let started = Instant::now();
         repair::drop_expired(&self.connector, &self.journal).await.context("old indexes past their window")?;

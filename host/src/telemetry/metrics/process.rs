@@ -1,10 +1,12 @@
 //! The process, by the names that every exporter uses for it; from `/proc`.
 
 use std::fs;
+use std::time::SystemTime;
 
 use super::text::{
     Exposition,
     Kind::{Counter, Gauge},
+    unix_seconds,
 };
 
 /// Ticks of `/proc/PID/stat` a second: what the kernel shows to programs is fixed on every architecture that
@@ -42,11 +44,9 @@ impl Process {
     fn read() -> Process {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let (stat, status) = (text("/proc/self/stat"), text("/proc/self/status"));
-        let boot = text("/proc/stat");
-        let boot_seconds = boot.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<f64>().ok());
         Process {
             cpu_seconds: stat_field(&stat, 14).zip(stat_field(&stat, 15)).map(|(u, s)| (u + s) / TICKS_PER_SECOND),
-            start_seconds: stat_field(&stat, 22).zip(boot_seconds).map(|(ticks, boot)| boot + ticks / TICKS_PER_SECOND),
+            start_seconds: stat_field(&stat, 22).zip(boot_seconds()).map(|(ticks, boot)| boot + ticks / TICKS_PER_SECOND),
             resident_bytes: status_bytes(&status, "VmRSS:"),
             virtual_bytes: status_bytes(&status, "VmSize:"),
             // One of them is this look.
@@ -54,6 +54,15 @@ impl Process {
             max_files: max_files(&text("/proc/self/limits")),
         }
     }
+}
+
+/// When the machine was started, in seconds since 1970. Not from `/proc/stat`, which a hardened service does not see.
+fn boot_seconds() -> Option<f64> {
+    let mut since_boot = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec of our own, which the call fills.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut since_boot) } != 0;
+    let since_boot = since_boot.tv_sec as f64 + since_boot.tv_nsec as f64 / 1e9;
+    (!failed).then(|| unix_seconds(SystemTime::now()) - since_boot)
 }
 
 /// A field of `/proc/PID/stat` by its number in proc(5). The second one, the name, may hold anything.
@@ -94,7 +103,7 @@ mod tests {
         assert!(process.cpu_seconds.is_some_and(|seconds| seconds >= 0.0), "{process:?}");
         assert!(process.resident_bytes < process.virtual_bytes, "{process:?}");
         assert!(process.open_files.is_some_and(|count| count >= 3.0), "{process:?}");
-        let now = super::super::text::unix_seconds(std::time::SystemTime::now());
+        let now = unix_seconds(SystemTime::now());
         assert!(process.start_seconds.is_some_and(|began| began <= now + 1.0 && began > now - 86_400.0), "{process:?}");
     }
 }
