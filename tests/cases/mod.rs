@@ -12,4 +12,5 @@ mod healing;
 mod hostile;
 mod languages;
 mod lifecycle;
+mod telemetry;
 mod under_load;

@@ -86,11 +86,10 @@ mod tests {
             assert_eq!(candidates(Path::new(program)), expected);
         };
         check("/usr/bin/pgheal", &["/usr/bin/policies", "/usr/policies", "/usr/lib/pgheal/policies"]);
-        check("/src/target/release/pgheal", &[
-            "/src/target/release/policies",
-            "/src/target/policies",
-            "/src/target/lib/pgheal/policies",
-        ]);
+        check(
+            "/src/target/release/pgheal",
+            &["/src/target/release/policies", "/src/target/policies", "/src/target/lib/pgheal/policies"],
+        );
         check("/pgheal", &["/policies"]);
     }
 }

@@ -77,7 +77,10 @@ mod tests {
     fn nothing_is_served_unless_it_is_asked_for() {
         check("", Ok((None, LogFormat::Text)));
         check("[metrics]\nlisten = \"127.0.0.1:9718\"", Ok((Some("127.0.0.1:9718"), LogFormat::Text)));
-        check("[metrics]\nlisten = \"[::1]:9718\"\n[log]\nformat = \"json\"", Ok((Some("[::1]:9718"), LogFormat::Json)));
+        check(
+            "[metrics]\nlisten = \"[::1]:9718\"\n[log]\nformat = \"json\"",
+            Ok((Some("[::1]:9718"), LogFormat::Json)),
+        );
     }
 
     #[test]

@@ -24,10 +24,13 @@ pub fn start_logging(format: LogFormat, default_filter: &str) -> Logging {
     let registry = tracing_subscriber::registry().with(filter).with(layer(format));
     #[cfg(feature = "otel")]
     {
-        let (layer, export, failure) = super::otel::start();
+        let (layer, export, failure) = match super::otel::start(|name| std::env::var(name).ok()) {
+            Ok((layer, export)) => (layer, export, None),
+            Err(failure) => (None, None, Some(failure)),
+        };
         registry.with(layer).init();
         if let Some(failure) = failure {
-            tracing::error!("no spans are exported: {failure:#}");
+            tracing::error!("no spans are exported: {failure}");
         }
         Logging { _export: export }
     }

@@ -108,7 +108,9 @@ pub fn in_chroot(directory: &Path, package: &Path) -> Result<()> {
     ensure!(listed.contains("index_rebalance"), "the installed program does not find its policies: {listed}");
     inside("dpkg --verify pgheal")?;
     // Once more is an upgrade; what the administrator changed stays.
-    inside("echo '# mine' >> /etc/pgheal/pgheal.toml; dpkg --install /pgheal.deb; grep -q '# mine' /etc/pgheal/pgheal.toml")?;
+    inside(
+        "echo '# mine' >> /etc/pgheal/pgheal.toml; dpkg --install /pgheal.deb; grep -q '# mine' /etc/pgheal/pgheal.toml",
+    )?;
     inside("dpkg --remove pgheal; test ! -e /usr/bin/pgheal; test -e /etc/pgheal/pgheal.toml")?;
     inside("dpkg --purge pgheal; test ! -e /etc/pgheal; test ! -e /usr/lib/pgheal")?;
     println!("installed, upgraded, removed and purged in a fresh Debian {SUITE}");

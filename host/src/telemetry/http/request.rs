@@ -98,7 +98,10 @@ mod tests {
     fn paths_and_parameters_are_read() {
         check("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", Ok(("/metrics", &[])));
         check("HEAD / HTTP/1.0\r\n\r\n", Ok(("/", &[])));
-        check("GET /x?target=my%20shop&a=b+c&d HTTP/1.1\r\n\r\n", Ok(("/x", &[("target", "my shop"), ("a", "b c"), ("d", "")])));
+        check(
+            "GET /x?target=my%20shop&a=b+c&d HTTP/1.1\r\n\r\n",
+            Ok(("/x", &[("target", "my shop"), ("a", "b c"), ("d", "")])),
+        );
         assert!(Request::parse(b"HEAD / HTTP/1.1\r\n\r\n").is_ok_and(|request| request.head_only));
     }
 

@@ -132,7 +132,10 @@ mod tests {
     async fn a_request_is_answered_and_the_connection_closed() {
         let server = server().await;
         let answer = ask(&server, b"GET /here HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nyou asked for /here\n"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nyou asked for /here\n"),
+            "{answer}"
+        );
         let answer = ask(&server, b"HEAD /here HTTP/1.1\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
     }

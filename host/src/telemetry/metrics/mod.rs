@@ -90,11 +90,8 @@ mod tests {
         assert!(!told.iter().any(|line| line.contains("_recall_ratio") || line.contains("_blind_")), "{told:#?}");
         let spare = page.lines().filter(|line| line.contains("target=\"spare\""));
         let spare: BTreeSet<&str> = spare.filter_map(|line| line.split('{').next()).collect();
-        let expected = [
-            "pgheal_target_auto_heal_enabled",
-            "pgheal_target_state",
-            "pgheal_target_state_since_timestamp_seconds",
-        ];
+        let expected =
+            ["pgheal_target_auto_heal_enabled", "pgheal_target_state", "pgheal_target_state_since_timestamp_seconds"];
         assert_eq!(spare, BTreeSet::from(expected));
     }
 
@@ -132,8 +129,7 @@ mod tests {
             ("the rules", include_str!("../../../../packaging/prometheus/pgheal.rules.yml")),
         ] {
             let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            let used: BTreeSet<String> =
-                words.filter(|w| w.starts_with("pgheal_")).map(str::to_owned).collect();
+            let used: BTreeSet<String> = words.filter(|w| w.starts_with("pgheal_")).map(str::to_owned).collect();
             let unknown: Vec<&String> = used.difference(&told).collect();
             assert!(!used.is_empty() && unknown.is_empty(), "{file}: {unknown:?}");
         }

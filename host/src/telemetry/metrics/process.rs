@@ -46,7 +46,9 @@ impl Process {
         let (stat, status) = (text("/proc/self/stat"), text("/proc/self/status"));
         Process {
             cpu_seconds: stat_field(&stat, 14).zip(stat_field(&stat, 15)).map(|(u, s)| (u + s) / TICKS_PER_SECOND),
-            start_seconds: stat_field(&stat, 22).zip(boot_seconds()).map(|(ticks, boot)| boot + ticks / TICKS_PER_SECOND),
+            start_seconds: stat_field(&stat, 22)
+                .zip(boot_seconds())
+                .map(|(ticks, boot)| boot + ticks / TICKS_PER_SECOND),
             resident_bytes: status_bytes(&status, "VmRSS:"),
             virtual_bytes: status_bytes(&status, "VmSize:"),
             // One of them is this look.
@@ -89,11 +91,17 @@ mod tests {
     #[test]
     fn fields_are_counted_after_the_name() {
         let stat = "7 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0 3 0 4200 5 6";
-        assert_eq!((stat_field(stat, 14), stat_field(stat, 15), stat_field(stat, 22)), (Some(250.0), Some(50.0), Some(4200.0)));
+        assert_eq!(
+            (stat_field(stat, 14), stat_field(stat, 15), stat_field(stat, 22)),
+            (Some(250.0), Some(50.0), Some(4200.0))
+        );
         assert_eq!(stat_field("", 14), None);
         assert_eq!(status_bytes("Name:\tx\nVmRSS:\t    12 kB\n", "VmRSS:"), Some(12_288.0));
         assert_eq!(status_bytes("", "VmRSS:"), None);
-        assert_eq!(max_files("Max open files            1024                 4096                 files"), Some(1024.0));
+        assert_eq!(
+            max_files("Max open files            1024                 4096                 files"),
+            Some(1024.0)
+        );
         assert_eq!(max_files("Max open files            unlimited            unlimited            files"), None);
     }
 
