@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::setup;
 
 /// Builds packages as `host/Cargo.toml` says in `[package.metadata.deb]`.
-const CARGO_DEB: &str = "3.6.3";
+const CARGO_DEB: &str = "3.8.0";
 /// Of the project only: nobody's own tools are touched.
 const TOOLS: &str = "target/tools";
 
