@@ -18,7 +18,6 @@ GRANT pg_monitor TO pgheal;
 GRANT app_owner TO pgheal;
 
 -- What a managed server does not allow, and what pgheal does without it:
---   reading pages (superuser): recall is measured by queries instead; structure is "unknown: needs page access"
---   hiding the old index of a rebuild from the planner (superuser): it stays usable until its rollback window ends
---   silencing user triggers (SET ON PARAMETER session_replication_role): such tables are rebuilt instead of re-inserted
---   ALTER DATABASE ... SET (owner of the database): grant that owner to pgheal, where it may be granted
+--   reading pages, and hiding one index of two from the planner (superuser): recall is measured by queries instead, structure is
+--   "unknown: needs page access", and a new index cannot be compared with the old one. So pgheal finds, explains and reports; a rebuild
+--   that cannot be proved better is discarded, and the history says so. `auto_heal_enabled = false` spares the attempts.
