@@ -97,10 +97,13 @@ pub fn in_chroot(directory: &Path, package: &Path) -> Result<()> {
         output_of("debootstrap", &["--variant=minbase".as_ref(), SUITE.as_ref(), root.as_os_str()])
     })?;
     fs::copy(package, root.join("pgheal.deb"))?;
+    // In a mount namespace of its own: what is mounted there goes with it.
     let inside = |command: &str| {
-        let shell = ["/bin/sh".as_ref(), "-ec".as_ref(), command.as_ref()];
-        let arguments: Vec<&OsStr> = [root.as_os_str()].into_iter().chain(shell).collect();
-        output_of("chroot", &arguments).with_context(|| format!("in the chroot: {command}"))
+        let script = format!("mount -t proc proc /proc; {command}");
+        let before = ["--mount", "chroot"].map(OsStr::new);
+        let shell = ["/bin/sh", "-ec", script.as_str()].map(OsStr::new);
+        let arguments: Vec<&OsStr> = before.into_iter().chain([root.as_os_str()]).chain(shell).collect();
+        output_of("unshare", &arguments).with_context(|| format!("in the chroot: {command}"))
     };
     inside("dpkg --install /pgheal.deb")?;
     inside("getent passwd pgheal")?;
