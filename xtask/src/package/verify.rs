@@ -12,12 +12,11 @@ use crate::setup;
 /// `systemd-analyze security` gives 0 (nothing is allowed) to 10; times ten, as its option takes it.
 const WORST_EXPOSURE: &str = "29";
 /// What must be in it, from its root.
-const FILES: [&str; 16] = [
+const FILES: [&str; 15] = [
     "usr/bin/pgheal",
     "usr/lib/pgheal/policies/index_rebalance.wasm",
     "usr/lib/pgheal/policies/parameter_tuning.wasm",
     "usr/lib/pgheal/policies/prioritizer_default.wasm",
-    "usr/lib/sysusers.d/pgheal.conf",
     "etc/pgheal/pgheal.toml",
     "usr/share/man/man1/pgheal.1.gz",
     "usr/share/man/man1/pgheal-run.1.gz",
