@@ -12,3 +12,4 @@ pub mod measure;
 pub mod model;
 pub mod pgvector;
 pub mod postgres;
+pub mod telemetry;

@@ -8,7 +8,7 @@ use pgheal::cli::{Arguments, run};
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    pgheal::cli::start_logging(&arguments);
+    let _logging = pgheal::cli::start_logging(&arguments);
     match run(arguments).await {
         Ok(code) => ExitCode::from(code.as_u8()),
         Err(error) => {

@@ -14,4 +14,5 @@ mod hostile;
 mod install;
 mod languages;
 mod lifecycle;
+mod telemetry;
 mod under_load;

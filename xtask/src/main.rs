@@ -5,6 +5,7 @@ mod cargo;
 mod demo;
 mod guests;
 mod languages;
+mod package;
 mod setup;
 mod test;
 
@@ -35,6 +36,8 @@ enum Command {
     /// Measures pgheal against what PostgreSQL itself offers
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Builds the Debian package and checks it
+    Package(package::Options),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
             Command::Test(options) => test::run(&workspace, &options),
             Command::Demo(options) => demo::run(&workspace, &options),
             Command::Bench(bench) => bench::run(&workspace, &bench),
+            Command::Package(options) => package::run(&workspace, &options).map(|()| ExitCode::SUCCESS),
         }
     };
     run().unwrap_or_else(|error| {

@@ -2,8 +2,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::completions::CompletionsCommand;
+use super::man::ManCommand;
 use super::policy::PolicyCommand;
 use crate::install::{Endpoint, SslMode};
+use crate::config::LogFormat;
 
 /// Finds out when pgvector search gets worse, says why, repairs it, proves that the repair helped, and undoes it
 /// when it did not.
@@ -13,6 +16,9 @@ use crate::install::{Endpoint, SslMode};
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 110)]
 pub struct Arguments {
+    /// How the log is written: text or json [default: text; the daemon's: [log] in its configuration].
+    #[arg(long, global = true, value_name = "FORMAT", env = "PGHEAL_LOG_FORMAT")]
+    pub(super) log_format: Option<LogFormat>,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -36,6 +42,10 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: PolicyCommand,
     },
+    /// Prints the completions of a shell.
+    Completions(CompletionsCommand),
+    /// Writes the man pages into a directory.
+    Man(ManCommand),
 }
 
 #[derive(Debug, Args)]
@@ -43,7 +53,7 @@ pub(super) struct Common {
     /// The configuration file (pgheal.toml).
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The directory of the policies' .wasm files [default: `policies` beside this program, or above it].
+    /// The directory of the policies' .wasm files [default: `policies` beside this program or above it, else ../lib/pgheal/policies].
     #[arg(long, value_name = "DIR", env = "PGHEAL_POLICIES_DIR")]
     pub policies: Option<PathBuf>,
 }

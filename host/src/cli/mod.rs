@@ -2,10 +2,12 @@
 
 mod arguments;
 mod check;
+mod completions;
 mod exit;
 mod heal;
 mod history;
 mod install;
+mod man;
 mod policies;
 mod policy;
 mod progress;
@@ -17,6 +19,9 @@ pub use exit::{ExitStatus, exit_code_of};
 
 use arguments::Command;
 
+use crate::config::{Config, LogFormat};
+use crate::telemetry::{self, Logging};
+
 /// Carries out the command; the exit status tells scripts what came of it.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitStatus> {
     match arguments.command {
@@ -27,19 +32,28 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitStatus> {
         Command::Install(command) => install::install(command).await,
         Command::Uninstall(command) => install::uninstall(command).await,
         Command::Policy { command } => policy::policy(command).await,
+        Command::Completions(command) => completions::completions(&command),
+        Command::Man(command) => man::man(&command),
     }
 }
 
 /// Logs go to stderr; `PGHEAL_LOG` filters them. The daemon says more by default than a command.
-pub fn start_logging(arguments: &Arguments) {
-    let level = match arguments.command {
+pub fn start_logging(arguments: &Arguments) -> Logging {
+    let filter = match arguments.command {
         Command::Run(_) => "pgheal=info,warn",
         // Whoever writes a policy wants to read what it says.
         Command::Policy { .. } => "pgheal=warn,policy=debug,error",
         _ => "pgheal=warn,error",
     };
-    let filter =
-        tracing_subscriber::EnvFilter::try_from_env("PGHEAL_LOG").unwrap_or_else(|_| level.parse().unwrap_or_default());
-    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal).init();
+    telemetry::start_logging(log_format(arguments), filter)
+}
+
+/// The flag or the environment says it; for the daemon, else the configuration. One that cannot be read is told about by
+/// the command itself, as text.
+fn log_format(arguments: &Arguments) -> LogFormat {
+    let configured = || match &arguments.command {
+        Command::Run(command) => Config::load(&command.config).map(|config| config.log.format).unwrap_or_default(),
+        _ => LogFormat::default(),
+    };
+    arguments.log_format.unwrap_or_else(configured)
 }

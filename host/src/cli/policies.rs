@@ -51,12 +51,20 @@ pub(super) fn trust(config: &Config) -> anyhow::Result<Trust> {
     Trust::new(&config.policies.trusted_keys).context("the configuration's [policies]")
 }
 
-/// `policies` in the program's directory, or else in the one above it (a build's `target/`).
+/// Where policies lie by a program of this path, the likeliest first: beside it, in the directory above it (a build's
+/// `target/`), or where a package puts them (`/usr/bin/pgheal` and `/usr/lib/pgheal/policies`).
+fn candidates(program: &Path) -> Vec<PathBuf> {
+    let above = |generations: usize| program.ancestors().nth(generations);
+    let directories = [above(1).map(|d| d.join("policies")), above(2).map(|d| d.join("policies"))];
+    directories.into_iter().chain([above(2).map(|d| d.join("lib/pgheal/policies"))]).flatten().collect()
+}
+
+/// The first of those that is there, else the first one, for the error to name.
 fn beside_program() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().context("where this program is")?;
-    let beside = program.parent().unwrap_or(Path::new(".")).join("policies");
-    let above = program.ancestors().nth(2).map(|directory| directory.join("policies"));
-    Ok(above.filter(|above| !beside.is_dir() && above.is_dir()).unwrap_or(beside))
+    let candidates = candidates(&program);
+    let found = candidates.iter().find(|directory| directory.is_dir()).or(candidates.first());
+    found.cloned().context("this program lies in no directory")
 }
 
 /// Compiled policies are kept for the next start in the user's cache directory, where there is one.
@@ -65,4 +73,23 @@ fn cache_directory() -> Option<PathBuf> {
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
     base.is_absolute().then(|| base.join("pgheal"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_are_looked_for_by_the_program() {
+        let check = |program: &str, expected: &[&str]| {
+            let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(candidates(Path::new(program)), expected);
+        };
+        check("/usr/bin/pgheal", &["/usr/bin/policies", "/usr/policies", "/usr/lib/pgheal/policies"]);
+        check(
+            "/src/target/release/pgheal",
+            &["/src/target/release/policies", "/src/target/policies", "/src/target/lib/pgheal/policies"],
+        );
+        check("/pgheal", &["/policies"]);
+    }
 }

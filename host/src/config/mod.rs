@@ -4,8 +4,10 @@ mod healing;
 mod policy;
 mod settings;
 mod target;
+mod telemetry;
 
 pub use healing::{CHECK_INTERVAL_MS, Given, HealingConfig};
 pub use policy::{LimitSettings, PolicyConfig};
 pub use settings::{Config, ConfigError, IndexSettings, MeasureSettings, PolicySettings, RepairConfig};
 pub use target::{ALL_TARGETS, Target, TargetSettings};
+pub use telemetry::{LogFormat, LogSettings, MetricsSettings};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::target::one_or_many;
-use super::{Given, HealingConfig, LimitSettings, PolicyConfig, TargetSettings};
+use super::{Given, HealingConfig, LimitSettings, LogSettings, MetricsSettings, PolicyConfig, TargetSettings};
 
 /// Why a configuration was refused; nothing of it takes effect.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,8 @@ pub struct Config {
     pub measure: MeasureSettings,
     pub repair: RepairConfig,
     pub policies: PolicySettings,
+    pub metrics: MetricsSettings,
+    pub log: LogSettings,
     /// Per policy, by its name.
     pub policy: BTreeMap<String, PolicyConfig>,
     /// Per index, by `schema.name` or `name`, unquoted.

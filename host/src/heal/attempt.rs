@@ -47,6 +47,11 @@ struct Tried {
 impl Attempt {
     /// Asks the strategies in their order. The next one is tried only while nothing was changed: after a
     /// rollback the measurements have to be made anew.
+    #[tracing::instrument(
+        name = "repair",
+        skip_all,
+        fields(server = self.connector.server(), issue = self.item.diagnosis.issue.id, index = %self.definition.name)
+    )]
     pub async fn run(self) -> anyhow::Result<Ended> {
         let started = Instant::now();
         let issue = &self.item.diagnosis.issue;

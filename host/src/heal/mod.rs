@@ -131,6 +131,7 @@ impl Healer {
     ///
     /// # Errors
     /// Where the database as a whole cannot be looked at; what fails with one index is in the result.
+    #[tracing::instrument(name = "cycle", skip_all, fields(server = self.connector.server()))]
     pub async fn run_check_cycle(&mut self, filter: Option<&str>) -> anyhow::Result<CycleResult> {
         let started = Instant::now();
         repair::drop_expired(&self.connector, &self.journal).await.context("old indexes past their window")?;
