@@ -5,8 +5,8 @@ use clap::{Args, Parser, Subcommand};
 use super::completions::CompletionsCommand;
 use super::man::ManCommand;
 use super::policy::PolicyCommand;
-use crate::install::{Endpoint, SslMode};
 use crate::config::LogFormat;
+use crate::install::{Endpoint, SslMode};
 
 /// Finds out when pgvector search gets worse, says why, repairs it, proves that the repair helped, and undoes it
 /// when it did not.
