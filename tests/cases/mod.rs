@@ -8,6 +8,7 @@ mod catalog;
 mod components;
 mod contract;
 mod crash;
+mod endpoint;
 mod healing;
 mod hostile;
 mod languages;

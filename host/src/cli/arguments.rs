@@ -26,6 +26,8 @@ pub(super) enum Command {
     Run(RunCommand),
     /// What was repaired, how it ended and why.
     History(HistoryCommand),
+    /// How a running daemon and its targets are; asks its endpoint.
+    Status(StatusCommand),
     /// Writes, builds, tests, signs and deploys policies, and returns to earlier versions.
     Policy {
         #[command(subcommand)]
@@ -89,6 +91,16 @@ pub(super) struct HistoryCommand {
     /// The last so many days.
     #[arg(long, default_value_t = 30)]
     pub days: u32,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusCommand {
+    /// The daemon's endpoint: postgresql://user@host:6433/pgheal, or with another target's name in place of `pgheal`;
+    /// postgresql:///pgheal?host=/run/pgheal&port=6433&user=NAME for its socket. The password also comes from PGPASSWORD.
+    #[arg(env = "PGHEAL_ENDPOINT")]
+    pub url: String,
     #[arg(long)]
     pub json: bool,
 }

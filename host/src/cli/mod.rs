@@ -10,6 +10,7 @@ mod policy;
 mod progress;
 pub mod report;
 mod run;
+mod status;
 
 pub use arguments::Arguments;
 pub use exit::{ExitStatus, exit_code_of};
@@ -23,6 +24,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitStatus> {
         Command::Heal(command) => heal::heal(command).await,
         Command::Run(command) => run::run(command).await,
         Command::History(command) => history::history(command).await,
+        Command::Status(command) => status::status(command).await,
         Command::Policy { command } => policy::policy(command).await,
     }
 }

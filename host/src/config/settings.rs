@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{HealingConfig, LimitSettings, PolicyConfig};
+use super::{EndpointConfig, HealingConfig, LimitSettings, PolicyConfig};
 
 /// Why a configuration was refused; nothing of it takes effect.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,7 @@ pub struct Config {
     pub measure: MeasureSettings,
     pub repair: RepairConfig,
     pub policies: PolicySettings,
+    pub endpoint: EndpointConfig,
     /// Per policy, by its name.
     pub policy: BTreeMap<String, PolicyConfig>,
     /// Per index, by `schema.name` or `name`, unquoted.
@@ -148,8 +149,9 @@ impl Config {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        let config: Config =
+        let mut config: Config =
             toml::from_str(text).map_err(|e| ConfigError::Syntax { path: path.to_owned(), message: e.to_string() })?;
+        config.endpoint.start_paths_at(path.parent().unwrap_or(Path::new("")));
         match config.complaint() {
             None => Ok(config),
             Some(complaint) => Err(ConfigError::Value { path: path.to_owned(), complaint }),
@@ -177,7 +179,7 @@ impl Config {
         if let Some(complaint) = self.policy.iter().find_map(|(name, policy)| policy.complaint(name)) {
             return Some(complaint);
         }
-        self.healing.complaint()
+        self.endpoint.complaint().or_else(|| self.healing.complaint())
     }
 
     /// The settings of one index: by `schema.name` first, then by `name`.

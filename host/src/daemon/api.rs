@@ -50,7 +50,8 @@ pub struct Caller {
 }
 
 /// Each may all that the one before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Reads status, health, issues and history.
     Reader,
@@ -58,6 +59,16 @@ pub enum Role {
     Operator,
     /// Changes settings.
     Admin,
+}
+
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Reader => "reader",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        }
+    }
 }
 
 /// Why the engine does not do what it was asked to.
