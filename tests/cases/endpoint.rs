@@ -1,6 +1,7 @@
 //! The daemon's SQL endpoint, on an engine that is played: what clients get over TCP, TLS and the socket, and what those
 //! get who mean harm.
 
+mod limits;
 mod played;
 mod served;
 
@@ -10,7 +11,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use pgheal::config::EndpointConfig;
 use served::{PASSWORD, Served, exists, plain, refused, tls};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::Type;
@@ -49,7 +49,10 @@ async fn speaks_sql(client: &Client) -> Result<()> {
     let detected: std::time::SystemTime = issues[0].get(2);
     assert_eq!(detected.duration_since(std::time::UNIX_EPOCH)?.as_secs(), 120);
     let history = client
-        .query_one("SELECT id, duration_ms, reason, outcome FROM ruvector_dag_repair_history($1, $2)", &[&"docs", &30i32])
+        .query_one(
+            "SELECT id, duration_ms, reason, outcome FROM ruvector_dag_repair_history($1, $2)",
+            &[&"docs", &30i32],
+        )
         .await?;
     assert_eq!((history.get::<_, i64>(0), history.get::<_, i64>(1)), (1, 1_500));
     assert_eq!((history.get::<_, &str>(2), history.get::<_, &str>(3)), ("of 30 days", "healed"));
@@ -64,11 +67,9 @@ async fn speaks_sql(client: &Client) -> Result<()> {
 #[tokio::test]
 async fn every_way_in_speaks_sql() -> Result<()> {
     let served = Served::start().await?;
-    for client in [
-        served.connect("reader").await?,
-        served.connect_unix("reader").await?,
-        served.connect_tls("reader").await?,
-    ] {
+    for client in
+        [served.connect("reader").await?, served.connect_unix("reader").await?, served.connect_tls("reader").await?]
+    {
         speaks_sql(&client).await?;
     }
     Ok(())
@@ -245,7 +246,11 @@ async fn a_statement_is_cancelled() -> Result<()> {
             // The statement is under way when it is cancelled, however slow the machine: cancel until it is.
             loop {
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                let sent = if in_tls { token.cancel_query(tls()?).await } else { token.cancel_query(tokio_postgres::NoTls).await };
+                let sent = if in_tls {
+                    token.cancel_query(tls()?).await
+                } else {
+                    token.cancel_query(tokio_postgres::NoTls).await
+                };
                 sent?;
                 anyhow::ensure!(began.elapsed() < DEADLINE, "not cancelled");
             }
@@ -258,120 +263,6 @@ async fn a_statement_is_cancelled() -> Result<()> {
             result = cancel => result?,
         }
         assert_eq!(text(&client, "SELECT 1").await?, "1");
-    }
-    Ok(())
-}
-
-/// Waits until the other side hangs up; what it said last.
-async fn last_words(mut stream: TcpStream) -> Result<String> {
-    let mut said = Vec::new();
-    // A reset is a way to hang up, too.
-    let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut said)).await.context("still open")?;
-    Ok(String::from_utf8_lossy(&said).into_owned())
-}
-
-/// A message of that type and length; its content does not come.
-fn head(kind: u8, length: u32) -> Vec<u8> {
-    let mut bytes = vec![kind];
-    bytes.extend(length.to_be_bytes());
-    bytes
-}
-
-fn startup(user: &str) -> Vec<u8> {
-    let parameters = format!("user\0{user}\0database\0shop\0\0");
-    let length = 8 + parameters.len() as u32;
-    [&length.to_be_bytes()[..], &196_608u32.to_be_bytes(), parameters.as_bytes()].concat()
-}
-
-#[tokio::test]
-async fn a_gigabyte_is_refused_before_it_is_read() -> Result<()> {
-    let served = Served::start().await?;
-    let client = served.connect("reader").await?;
-    let before = resident_kib()?;
-    let huge = format!("SELECT '{}'", "x".repeat(200 << 20));
-    let (code, message) = refused(client.simple_query(&huge).await);
-    assert_eq!(code, "54000");
-    assert!(message.contains("at most 1048576"), "{message}");
-    let grown = resident_kib()?.saturating_sub(before);
-    // The client's own text, and its copy in the client's buffer, are in this process, too.
-    assert!(grown < 450 << 10, "{grown} KiB more");
-    // Within a message's limit, a statement has its own.
-    let client = served.connect("reader").await?;
-    let long = format!("SELECT '{}'", "x".repeat(100 << 10));
-    assert_eq!(refused(client.simple_query(&long).await).0, "54000");
-    assert_eq!(text(&client, "SELECT 1").await?, "1");
-
-    // One who is not logged in has less, and a length is believed to nobody.
-    for bytes in [
-        [startup("reader"), head(b'p', 1 << 30)].concat(),
-        [startup("reader"), head(b'p', 100_000)].concat(),
-        [startup("reader"), head(b'Q', 9), b"xxxx\0".to_vec()].concat(),
-        [startup("reader"), head(b'p', 2)].concat(),
-        vec![0x40, 0, 0, 0, 0, 3, 0, 0],
-        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
-        vec![0xff; 4096],
-    ] {
-        let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await?;
-        stream.write_all(&bytes).await?;
-        let said = last_words(stream).await?;
-        assert!(!said.contains("28P01"), "{said}");
-    }
-    speaks_sql(&served.connect("reader").await?).await
-}
-
-fn resident_kib() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-    Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
-}
-
-#[tokio::test]
-async fn connections_are_bounded() -> Result<()> {
-    let served = Served::with(|config| {
-        config.max_connections = 8;
-        config.login_timeout_ms = 1_000;
-    })
-    .await?;
-    // 1,000 that say nothing: most are told to go at once, the rest after the log-in's time.
-    let mut idle = Vec::new();
-    for _ in 0..1_000 {
-        idle.push(TcpStream::connect(("127.0.0.1", served.port)).await?);
-    }
-    let said = last_words(idle.pop().context("none")?).await?;
-    assert!(said.contains("too many clients"), "{said:?}");
-    for stream in idle {
-        last_words(stream).await?;
-    }
-    let mut readers = Vec::new();
-    let refusal = loop {
-        match served.connect("reader").await {
-            Ok(client) => readers.push(client),
-            Err(error) => break error,
-        }
-        anyhow::ensure!(readers.len() <= 8, "no bound");
-    };
-    assert_eq!(refused::<()>(Err(refusal)).0, "53300");
-    assert_eq!(readers.len(), 6, "two places are kept for those who can do something about it");
-    served.connect("admin").await?;
-    served.connect("forwarder").await?;
-    drop(readers.pop());
-    let began = Instant::now();
-    while served.connect("reader").await.is_err() {
-        anyhow::ensure!(began.elapsed() < DEADLINE, "a place that was given back is not given out");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn idle_sessions_end() -> Result<()> {
-    let served = Served::with(|config| config.idle_timeout_ms = 1_000).await?;
-    let client = served.connect("reader").await?;
-    assert_eq!(text(&client, "SELECT 1").await?, "1");
-    let began = Instant::now();
-    while !client.is_closed() {
-        anyhow::ensure!(began.elapsed() < DEADLINE, "still open");
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
 }
@@ -402,9 +293,7 @@ async fn a_stop_is_told_and_leaves_nothing() -> Result<()> {
     let (client, mut connection) = served.client("reader").connect(tokio_postgres::NoTls).await?;
     let (socket, port) = (served.socket(), served.port);
     assert!(exists(&socket));
-    let told = tokio::spawn(async move {
-        std::future::poll_fn(|context| connection.poll_message(context)).await
-    });
+    let told = tokio::spawn(async move { std::future::poll_fn(|context| connection.poll_message(context)).await });
     served.endpoint.stop(DEADLINE).await;
     let told = tokio::time::timeout(DEADLINE, told).await??;
     let error = told.context("closed without a word")?.err().context("no error")?;

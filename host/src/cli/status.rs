@@ -88,8 +88,8 @@ impl Status {
     fn verdict(&self) -> ExitStatus {
         let is_well = |state: &Option<String>| matches!(state.as_deref(), Some("leading" | "standby"));
         let has_issue = |issues: &Option<String>| issues.as_deref() != Some("0");
-        let sick = self.targets.column("state").any(|state| !is_well(state))
-            || self.targets.column("issues").any(has_issue);
+        let sick =
+            self.targets.column("state").any(|state| !is_well(state)) || self.targets.column("issues").any(has_issue);
         if sick { ExitStatus::Issues } else { ExitStatus::Healthy }
     }
 }
@@ -102,8 +102,12 @@ impl Answer {
 
     fn json(&self) -> Vec<Value> {
         let object = |row: &Vec<Option<String>>| {
-            let members: Map<String, Value> =
-                self.columns.iter().zip(row).map(|(name, value)| (name.clone(), typed(name, value.as_deref()))).collect();
+            let members: Map<String, Value> = self
+                .columns
+                .iter()
+                .zip(row)
+                .map(|(name, value)| (name.clone(), typed(name, value.as_deref())))
+                .collect();
             Value::Object(members)
         };
         self.rows.iter().map(object).collect()
@@ -146,8 +150,7 @@ mod tests {
     fn the_exit_status_tells_whether_all_is_well() {
         let check = |targets: &[&[&str]], expected: ExitStatus| {
             let empty = || answer(&[], &[]);
-            let status =
-                Status { targets: answer(&["state", "issues"], targets), indexes: empty(), repairs: empty() };
+            let status = Status { targets: answer(&["state", "issues"], targets), indexes: empty(), repairs: empty() };
             assert_eq!(status.verdict(), expected);
         };
         check(&[&["leading", "0"], &["standby", "0"]], ExitStatus::Healthy);

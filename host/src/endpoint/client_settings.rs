@@ -151,9 +151,10 @@ impl ClientSettings {
 }
 
 fn find(name: &str) -> Result<&'static Known, Refused> {
-    KNOWN.iter().find(|known| known.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
-        Refused::new(code::UNKNOWN_OBJECT, format!("unrecognized configuration parameter {name:?}"))
-    })
+    KNOWN
+        .iter()
+        .find(|known| known.name.eq_ignore_ascii_case(name))
+        .ok_or_else(|| Refused::new(code::UNKNOWN_OBJECT, format!("unrecognized configuration parameter {name:?}")))
 }
 
 #[cfg(test)]

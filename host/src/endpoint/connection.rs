@@ -119,9 +119,8 @@ async fn log_in(
     let database = startup.parameters.get("database").filter(|name| !name.is_empty()).unwrap_or(&user.name).clone();
     let scope = or_refuse!(Scope::choose(&database, &shared.engine.targets()));
     let is_privileged = user.role == Role::Admin || user.forwards;
-    let place = or_refuse!(
-        shared.admission.seat(access.max_connections, is_privileged).ok_or_else(too_many_connections)
-    );
+    let place =
+        or_refuse!(shared.admission.seat(access.max_connections, is_privileged).ok_or_else(too_many_connections));
     let cancel = or_refuse!(
         shared.cancels.register(key_bytes).ok_or_else(|| Refused::new("58000", "the system gives no random numbers"))
     );
@@ -153,7 +152,11 @@ fn admissible(startup: &Startup, access: &Access, is_tcp: bool, secure: bool) ->
         return Err(Refused::new(code::WRONG_AUTHORIZATION, "a connection without TLS is refused")
             .with_hint("Connect with sslmode=require, or verify-full."));
     }
-    if startup.parameters.get("replication").is_some_and(|value| !matches!(value.as_str(), "false" | "off" | "no" | "0")) {
+    if startup
+        .parameters
+        .get("replication")
+        .is_some_and(|value| !matches!(value.as_str(), "false" | "off" | "no" | "0"))
+    {
         return Err(Refused::unsupported("replication"));
     }
     match startup.parameters.get("user").map(String::as_str) {

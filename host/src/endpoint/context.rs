@@ -54,8 +54,11 @@ impl Scope {
             _ => {}
         }
         let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-        Err(Refused::new(code::UNKNOWN_DATABASE, format!("there is no target {database:?}, nor one with that database"))
-            .with_hint(format!("Targets are {}; {ALL_TARGETS} stands for all.", names.join(", "))))
+        Err(Refused::new(
+            code::UNKNOWN_DATABASE,
+            format!("there is no target {database:?}, nor one with that database"),
+        )
+        .with_hint(format!("Targets are {}; {ALL_TARGETS} stands for all.", names.join(", "))))
     }
 }
 

@@ -20,7 +20,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Where connections come from.
 pub(super) enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Unix { listener: UnixListener, _file: SocketFile },
 }
 
 /// The socket's file; it goes with its value, if it is still ours.
@@ -33,7 +33,8 @@ impl Listener {
     /// # Errors
     /// The address is taken, or not ours.
     pub(super) async fn tcp(address: SocketAddr) -> anyhow::Result<Listener> {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("the endpoint cannot listen on {address}"))?;
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("the endpoint cannot listen on {address}"))?;
         Ok(Listener::Tcp(listener))
     }
 
@@ -59,16 +60,15 @@ impl Listener {
         let inode = std::fs::symlink_metadata(&path).with_context(failed)?.ino();
         let file = SocketFile { path, inode };
         // Everybody may connect; the password decides.
-        std::fs::set_permissions(&file.path, PermissionsExt::from_mode(0o777)).with_context(|| {
-            format!("the permissions of {} cannot be set", file.path.display())
-        })?;
-        Ok(Listener::Unix(listener, file))
+        std::fs::set_permissions(&file.path, PermissionsExt::from_mode(0o777))
+            .with_context(|| format!("the permissions of {} cannot be set", file.path.display()))?;
+        Ok(Listener::Unix { listener, _file: file })
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
         match self {
             Listener::Tcp(listener) => listener.local_addr().ok(),
-            Listener::Unix(..) => None,
+            Listener::Unix { .. } => None,
         }
     }
 
@@ -78,7 +78,7 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 Ok((Socket::Tcp(stream), peer.to_string()))
             }
-            Listener::Unix(listener, _) => {
+            Listener::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 let peer = stream.peer_cred().ok().and_then(|peer| peer.pid());
                 Ok((Socket::Unix(stream), peer.map_or_else(|| "socket".to_owned(), |pid| format!("process {pid}"))))

@@ -138,7 +138,11 @@ impl Engine for Played {
     }
 
     async fn repair(&self, target: &str, table: &str, issue: &str, caller: &Caller) -> Result<RepairTicket, Refusal> {
-        self.asked.lock().unwrap().push(format!("{} ({}) repairs {target} {table} {issue}", caller.name, caller.role.name()));
+        self.asked.lock().unwrap().push(format!(
+            "{} ({}) repairs {target} {table} {issue}",
+            caller.name,
+            caller.role.name()
+        ));
         Ok(RepairTicket { id: 7, message: "asked for".to_owned() })
     }
 

@@ -41,9 +41,11 @@ pub fn show(context: &Context, name: &str) -> Result<String, Refused> {
         return context.session.client.get(name);
     }
     let settings = context.engine.settings(&context.target()?, &context.settings)?;
-    settings.into_iter().find(|setting| setting.name.eq_ignore_ascii_case(name)).map(|setting| setting.value).ok_or_else(
-        || Refused::new(code::UNKNOWN_OBJECT, format!("unrecognized configuration parameter {name:?}")),
-    )
+    settings
+        .into_iter()
+        .find(|setting| setting.name.eq_ignore_ascii_case(name))
+        .map(|setting| setting.value)
+        .ok_or_else(|| Refused::new(code::UNKNOWN_OBJECT, format!("unrecognized configuration parameter {name:?}")))
 }
 
 fn is_healing(name: &str) -> bool {

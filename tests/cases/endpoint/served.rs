@@ -68,12 +68,8 @@ impl Served {
         let directory = Directory::new()?;
         let password = directory.secret("password", format!("{PASSWORD}\n").as_bytes())?;
         let key = directory.secret("server.key", &fs::read(data("server.key"))?)?;
-        let user = |role, forwards| EndpointUser {
-            password_env: None,
-            password_file: Some(password.clone()),
-            role,
-            forwards,
-        };
+        let user =
+            |role, forwards| EndpointUser { password_env: None, password_file: Some(password.clone()), role, forwards };
         let mut config = EndpointConfig {
             listen: Some("127.0.0.1:0".to_owned()),
             socket_directory: Some(directory.0.clone()),

@@ -11,8 +11,7 @@ impl Deallocate {
     pub(super) fn read(tokens: &mut Tokens) -> Result<Deallocate, Refused> {
         tokens.take_word("deallocate");
         tokens.take_word("prepare");
-        let deallocate =
-            if tokens.take_word("all") { Deallocate::All } else { Deallocate::One(tokens.identifier()?) };
+        let deallocate = if tokens.take_word("all") { Deallocate::All } else { Deallocate::One(tokens.identifier()?) };
         tokens.end()?;
         Ok(deallocate)
     }

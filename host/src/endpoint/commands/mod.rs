@@ -66,7 +66,8 @@ impl Command {
             "discard" => Ok(Command::Discard(Discard::read(&mut tokens)?)),
             "deallocate" => Ok(Command::Deallocate(Deallocate::read(&mut tokens)?)),
             "select" | "table" => {
-                let is_about_catalog = tokens.mentions(&["pg_catalog", "pg_class", "pg_type", "pg_proc", "pg_attribute"]);
+                let is_about_catalog =
+                    tokens.mentions(&["pg_catalog", "pg_class", "pg_type", "pg_proc", "pg_attribute"]);
                 let select = parse_query(tokens).and_then(|query| Select::plan(query, parameters));
                 select.map(|select| Command::Select(Box::new(select))).map_err(|refused| match is_about_catalog {
                     true => no_catalog(refused),
@@ -75,8 +76,8 @@ impl Command {
             }
             "with" | "values" | "insert" | "update" | "delete" | "merge" | "create" | "alter" | "drop" | "truncate"
             | "copy" | "explain" | "analyze" | "vacuum" | "grant" | "revoke" | "listen" | "notify" | "unlisten"
-            | "declare" | "fetch" | "close" | "prepare" | "execute" | "do" | "call" | "lock" | "comment" | "reindex"
-            | "cluster" | "checkpoint" | "load" | "import" | "security" | "refresh" | "move" => {
+            | "declare" | "fetch" | "close" | "prepare" | "execute" | "do" | "call" | "lock" | "comment"
+            | "reindex" | "cluster" | "checkpoint" | "load" | "import" | "security" | "refresh" | "move" => {
                 Err(Refused::unsupported(first.to_uppercase()).with_hint(views::hint()))
             }
             _ => Err(super::sql::unexpected(tokens.next())),
@@ -116,7 +117,9 @@ impl Command {
 
 /// psql's `\d`, and whatever else looks into catalogs, gets to know where it is.
 fn no_catalog(refused: Refused) -> Refused {
-    if refused.code != code::UNSUPPORTED && refused.code != code::UNKNOWN_COLUMN && refused.code != code::UNKNOWN_FUNCTION
+    if refused.code != code::UNSUPPORTED
+        && refused.code != code::UNKNOWN_COLUMN
+        && refused.code != code::UNKNOWN_FUNCTION
     {
         return refused;
     }

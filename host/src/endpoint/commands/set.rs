@@ -68,9 +68,7 @@ impl Set {
     pub(super) async fn run(&self, context: &Context) -> Result<Answer, Refused> {
         let told = match self {
             Set::Transaction => None,
-            Set::Setting { name, value, is_local } => {
-                settings::set(context, name, value.as_deref(), *is_local).await?
-            }
+            Set::Setting { name, value, is_local } => settings::set(context, name, value.as_deref(), *is_local).await?,
         };
         Ok(Answer { told: told.into_iter().collect(), ..Answer::done("SET") })
     }
@@ -107,7 +105,10 @@ mod tests {
     #[test]
     fn all_forms_are_read() {
         check("SET ruvector.dag_healing_enabled = on", Some(("ruvector.dag_healing_enabled", Some("on"))));
-        check("set SESSION Ruvector.Dag_Healing_Threshold TO 0.3", Some(("ruvector.dag_healing_threshold", Some("0.3"))));
+        check(
+            "set SESSION Ruvector.Dag_Healing_Threshold TO 0.3",
+            Some(("ruvector.dag_healing_threshold", Some("0.3"))),
+        );
         check("SET extra_float_digits = -1", Some(("extra_float_digits", Some("-1"))));
         check("SET TIME ZONE 'UTC'", Some(("timezone", Some("UTC"))));
         check("SET NAMES 'utf8'", Some(("client_encoding", Some("utf8"))));

@@ -4,15 +4,15 @@
 mod arguments;
 mod detected_issues;
 mod forward;
-mod health_check;
 mod healing_status;
+mod health_check;
 mod repair;
 mod repair_history;
 mod session;
 mod set_config;
 
-pub(super) use repair_history::{columns as history_columns, row as history_row};
 pub(super) use detected_issues::{columns as issue_columns, row as issue_row};
+pub(super) use repair_history::{columns as history_columns, row as history_row};
 
 use super::context::Context;
 use super::sql::{Function, Name, Refused, Row, Table, Value, Wanted, bind, code, object_of};
@@ -103,7 +103,8 @@ mod tests {
         check("SELECT ruvector_dag_health_check('other')", shop, reader, Err("42704"), &[]).await;
         check("SELECT ruvector_dag_health_check(NULL)", shop, reader, Err("22004"), &[]).await;
         check("SELECT ruvector_dag_health_check()", shop, reader, Err("42883"), &[]).await;
-        check("SELECT * FROM ruvector_dag_detected_issues('docs')", shop, reader, Ok("stale_training-1|stale"), &[]).await;
+        check("SELECT * FROM ruvector_dag_detected_issues('docs')", shop, reader, Ok("stale_training-1|stale"), &[])
+            .await;
         check("SELECT ruvector_dag_detected_issues('docs')", shop, reader, Ok("(stale_training-1,stale"), &[]).await;
         check("SELECT (ruvector_dag_detected_issues('docs')).*", shop, reader, Ok("stale_training-2|stale"), &[]).await;
         check("SELECT reason FROM ruvector_dag_repair_history('docs', 3)", shop, reader, Ok("of 3 days"), &[]).await;
@@ -116,19 +117,36 @@ mod tests {
         let shop = Some("shop");
         let repair = "SELECT ruvector_dag_repair('docs', 'x-1')";
         check(repair, shop, Role::Reader, Err("42501"), &[]).await;
-        check(repair, shop, Role::Operator, Ok(r#"{"message": "asked for", "ticket": 7}"#), &["ann (operator) repairs shop docs x-1"])
-            .await;
+        check(
+            repair,
+            shop,
+            Role::Operator,
+            Ok(r#"{"message": "asked for", "ticket": 7}"#),
+            &["ann (operator) repairs shop docs x-1"],
+        )
+        .await;
         check("SELECT ruvector_dag_repair('docs', 'x-1') WHERE false", shop, Role::Admin, Ok(""), &[]).await;
         check("SELECT ruvector_dag_repair('docs', 'x-1') LIMIT 0", shop, Role::Admin, Ok(""), &[]).await;
         let set = "SET ruvector.dag_healing_threshold = 0.5";
         check(set, shop, Role::Operator, Err("42501"), &[]).await;
         let did = "ann sets ruvector.dag_healing_threshold of shop to Some(\"0.5\")";
         check(set, shop, Role::Admin, Ok(""), &[did]).await;
-        check("SELECT set_config('Ruvector.dag_healing_threshold', '0.5', false)", shop, Role::Admin, Ok("0.5"), &[did]).await;
+        check(
+            "SELECT set_config('Ruvector.dag_healing_threshold', '0.5', false)",
+            shop,
+            Role::Admin,
+            Ok("0.5"),
+            &[did],
+        )
+        .await;
         check("SET LOCAL ruvector.dag_healing_threshold = 0.5", shop, Role::Admin, Err("0A000"), &[]).await;
-        check("RESET ruvector.dag_healing_threshold", shop, Role::Admin, Ok(""), &[
-            "ann sets ruvector.dag_healing_threshold of shop to None",
-        ])
+        check(
+            "RESET ruvector.dag_healing_threshold",
+            shop,
+            Role::Admin,
+            Ok(""),
+            &["ann sets ruvector.dag_healing_threshold of shop to None"],
+        )
         .await;
         check("SHOW ruvector.dag_healing_threshold", shop, Role::Reader, Ok("0.3"), &[]).await;
     }
@@ -137,16 +155,20 @@ mod tests {
     async fn forwarded_calls_are_in_the_name_of_their_caller() {
         let shop = Some("shop");
         let call = |role: &str, function: &str, more: &str| {
-            format!("SELECT pgheal.forward('{{\"caller\":\"bob\",\"role\":\"{role}\",\"function\":\"{function}\"{more}}}')")
+            format!(
+                "SELECT pgheal.forward('{{\"caller\":\"bob\",\"role\":\"{role}\",\"function\":\"{function}\"{more}}}')"
+            )
         };
         let repair = |role| call(role, "ruvector_dag_repair", ",\"arguments\":[\"docs\",\"x-1\"]");
-        check(&repair("operator"), shop, Role::Admin, Ok("\"ticket\":7"), &["bob (operator) repairs shop docs x-1"]).await;
+        check(&repair("operator"), shop, Role::Admin, Ok("\"ticket\":7"), &["bob (operator) repairs shop docs x-1"])
+            .await;
         check(&repair("reader"), shop, Role::Admin, Err("42501"), &[]).await;
         check(&repair("root"), shop, Role::Admin, Err("22023"), &[]).await;
         check(&repair("operator"), shop, Role::Reader, Err("42501"), &[]).await;
         let issues = call("reader", "ruvector_dag_detected_issues", ",\"arguments\":[\"docs\"]");
         check(&issues, shop, Role::Admin, Ok("[{\"detected_at\":\"1970-01-01T00:02:00+00:00\""), &[]).await;
-        let status = |settings: &str| call("reader", "ruvector_dag_healing_status", &format!(",\"settings\":{settings}"));
+        let status =
+            |settings: &str| call("reader", "ruvector_dag_healing_status", &format!(",\"settings\":{settings}"));
         let good = status("{\"ruvector.dag_healing_threshold\":\"0.2\"}");
         check(&good, shop, Role::Admin, Ok("\"source\":\"session\""), &[]).await;
         check(&status("{\"ruvector.dag_healing_threshold\":\"lots\"}"), shop, Role::Admin, Err("22023"), &[]).await;

@@ -38,9 +38,7 @@ impl Table for RepairHistory {
         let mut arguments = Arguments::new(arguments);
         let (table, days) = (arguments.text("table_name")?, arguments.int("days")?);
         let days = u32::try_from(days).ok().filter(|days| (1..=MOST_DAYS).contains(&i64::from(*days)));
-        let days = days.ok_or_else(|| {
-            Refused::new(code::INVALID_VALUE, format!("days must lie in 1..{MOST_DAYS}"))
-        })?;
+        let days = days.ok_or_else(|| Refused::new(code::INVALID_VALUE, format!("days must lie in 1..{MOST_DAYS}")))?;
         let records = context.engine.history(&context.target()?, Some(&table), days).await?;
         Ok(records.into_iter().map(row).collect())
     }

@@ -57,11 +57,7 @@ static KNOWN: [Known; 15] = [
     },
 ];
 
-const fn plain(
-    name: &'static str,
-    result: Kind,
-    answer: fn(&Context, Arguments) -> Result<Value, Refused>,
-) -> Known {
+const fn plain(name: &'static str, result: Kind, answer: fn(&Context, Arguments) -> Result<Value, Refused>) -> Known {
     Known { name, result, arguments: Vec::new, answer }
 }
 

@@ -205,7 +205,14 @@ mod tests {
     }
 
     /// Plays a client, by the RFC.
-    fn log_in(scram: &Scram, user: &str, password: &str, mechanism: &str, header: &str, seen: &[u8]) -> Result<String, LoginError> {
+    fn log_in(
+        scram: &Scram,
+        user: &str,
+        password: &str,
+        mechanism: &str,
+        header: &str,
+        seen: &[u8],
+    ) -> Result<String, LoginError> {
         let mut exchange = scram.begin(user);
         let client_first = "n=,r=abc";
         let step = exchange.answer(first(mechanism, &format!("{header}{client_first}")))?;
@@ -227,7 +234,11 @@ mod tests {
             Step::Done { user, last } => {
                 let verifier = format!("v={}", BASE64.encode(keyed(&keyed(&salted, b"Server Key"), signed.as_bytes())));
                 assert_eq!(text(&last), verifier);
-                assert_eq!(exchange.answer(Bytes::new()).err(), Some(LoginError::Malformed), "an exchange is used once");
+                assert_eq!(
+                    exchange.answer(Bytes::new()).err(),
+                    Some(LoginError::Malformed),
+                    "an exchange is used once"
+                );
                 Ok(user.name.clone())
             }
             Step::Continue(_) => panic!("no end"),

@@ -32,8 +32,7 @@ impl Cancels {
         let mut key = vec![0; key_bytes];
         SystemRandom::new().fill(&mut key).ok()?;
         let pid = self.last_pid.fetch_add(1, Ordering::Relaxed) & i32::MAX;
-        let registered =
-            Registered { pid, key: key.into(), asked: Arc::new(Notify::new()), cancels: Arc::clone(self) };
+        let registered = Registered { pid, key: key.into(), asked: Arc::new(Notify::new()), cancels: Arc::clone(self) };
         self.sessions().insert((pid, registered.key.clone()), Arc::clone(&registered.asked));
         Some(registered)
     }

@@ -97,7 +97,9 @@ impl Session {
                 read = tokio::time::timeout(self.idle_timeout, self.wire.next(self.max_message_bytes)) => read,
             };
             let message = match read {
-                Err(_) => return Ok(Some(Refused::new(code::IDLE, "terminating connection due to idle-session timeout"))),
+                Err(_) => {
+                    return Ok(Some(Refused::new(code::IDLE, "terminating connection due to idle-session timeout")));
+                }
                 Ok(Ok(None | Some(Message::Terminate))) => return Ok(None),
                 Ok(Ok(Some(message))) => message,
                 Ok(Err(ReadError::Io(error))) => return Err(error),

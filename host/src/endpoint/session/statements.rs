@@ -60,9 +60,10 @@ impl Statements {
     }
 
     pub(super) fn statement(&self, name: &str) -> Result<Arc<Prepared>, Refused> {
-        self.prepared.get(name).cloned().ok_or_else(|| {
-            Refused::new(code::UNKNOWN_STATEMENT, format!("prepared statement {name:?} does not exist"))
-        })
+        self.prepared
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Refused::new(code::UNKNOWN_STATEMENT, format!("prepared statement {name:?} does not exist")))
     }
 
     pub(super) fn forget(&mut self, name: &str) {

@@ -121,11 +121,12 @@ impl Expression {
                     Some(json) => Value::Json(json),
                 }
             }
-            Expression::Concat(a, b) => match (a.evaluate(row)?.cast(Kind::Text)?, b.evaluate(row)?.cast(Kind::Text)?)
-            {
-                (Value::Text(a), Value::Text(b)) => Value::Text(a + &b),
-                _ => Value::Null,
-            },
+            Expression::Concat(a, b) => {
+                match (a.evaluate(row)?.cast(Kind::Text)?, b.evaluate(row)?.cast(Kind::Text)?) {
+                    (Value::Text(a), Value::Text(b)) => Value::Text(a + &b),
+                    _ => Value::Null,
+                }
+            }
             Expression::JsonbPretty(inner) => match inner.evaluate(row)? {
                 Value::Json(json) => Value::Text(format!("{json:#}")),
                 _ => Value::Null,
@@ -181,11 +182,7 @@ impl Comparison {
     }
 }
 
-async fn settled(
-    inner: Box<Expression>,
-    context: &Context,
-    parameters: &[Value],
-) -> Result<Box<Expression>, Refused> {
+async fn settled(inner: Box<Expression>, context: &Context, parameters: &[Value]) -> Result<Box<Expression>, Refused> {
     inner.settle(context, parameters).await.map(Box::new)
 }
 

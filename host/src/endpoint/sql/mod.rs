@@ -21,6 +21,6 @@ pub(super) use parameters::{ParameterKinds, decode};
 pub(super) use planner::{Planner, argument, arguments, shortened};
 pub(super) use refused::{Refused, code};
 pub(super) use table::{Column, Row, Table, Wanted, column};
-pub(super) use time::{micros_of, parse_time, time_text, iso_text};
+pub(super) use time::{iso_text, micros_of, parse_time, time_text};
 pub(super) use tokens::{Tokens, parse_query, split, unexpected};
 pub(super) use value::{Kind, Value};

@@ -1,5 +1,5 @@
 use sqlparser::ast::{
-    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Function as Call, InTarget,
+    BinaryOperator, DataType, Expr, Function as Call, FunctionArg, FunctionArgExpr, FunctionArguments, InTarget,
     UnaryOperator, Value as Literal,
 };
 
@@ -136,13 +136,7 @@ impl Planner<'_> {
     }
 
     /// The side that has a type gives it to the one that has none.
-    fn comparison(
-        &mut self,
-        left: &Expr,
-        by: Comparison,
-        right: &Expr,
-        depth: usize,
-    ) -> Result<Expression, Refused> {
+    fn comparison(&mut self, left: &Expr, by: Comparison, right: &Expr, depth: usize) -> Result<Expression, Refused> {
         let ((a, a_kind), (b, b_kind)) = if self.is_untyped(left) && !self.is_untyped(right) {
             let right = self.at(right, None, depth)?;
             (self.at(left, Some(right.1), depth)?, right)

@@ -13,7 +13,6 @@ pub mod code {
     pub const UNKNOWN_TABLE: &str = "42P01";
     pub const UNKNOWN_COLUMN: &str = "42703";
     pub const UNKNOWN_FUNCTION: &str = "42883";
-    pub const AMBIGUOUS: &str = "42702";
     pub const TYPE_MISMATCH: &str = "42804";
     pub const IN_USE: &str = "55006";
     pub const UNAVAILABLE: &str = "57P03";

@@ -119,11 +119,6 @@ impl Tokens {
         Ok(name.to_lowercase())
     }
 
-    /// Whether nothing is left.
-    pub fn is_at_end(&self) -> bool {
-        self.next >= self.tokens.len()
-    }
-
     /// # Errors
     /// Something is left.
     pub fn end(&mut self) -> Result<(), Refused> {

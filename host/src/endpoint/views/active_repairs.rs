@@ -30,7 +30,10 @@ impl Table for ActiveRepairs {
 
     async fn rows(&self, context: &Context, _: Vec<Value>, _: &Wanted) -> Result<Vec<Row>, Refused> {
         let targets = context.targets();
-        Ok(targets.iter().flat_map(|target| target.active_repairs.iter().map(|repair| row(&target.name, repair))).collect())
+        Ok(targets
+            .iter()
+            .flat_map(|target| target.active_repairs.iter().map(|repair| row(&target.name, repair)))
+            .collect())
     }
 }
 

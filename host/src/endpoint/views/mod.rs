@@ -48,10 +48,7 @@ pub(super) fn find(name: &Name) -> Result<&'static dyn Table, Refused> {
 /// What there is, for errors.
 pub(super) fn hint() -> String {
     let names: Vec<&str> = PGHEAL.iter().map(|view| view.name()).collect();
-    format!(
-        "There are the views pgheal.{}; their columns are in information_schema.columns.",
-        names.join(", pgheal.")
-    )
+    format!("There are the views pgheal.{}; their columns are in information_schema.columns.", names.join(", pgheal."))
 }
 
 /// The names of the targets that a statement is about.

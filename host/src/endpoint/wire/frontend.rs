@@ -134,11 +134,7 @@ impl Body {
     }
 
     /// A count and as many items of at least `least` bytes: a count that cannot be is refused before it allocates.
-    fn list<T>(
-        &mut self,
-        least: usize,
-        item: impl Fn(&mut Body) -> Result<T, Malformed>,
-    ) -> Result<Vec<T>, Malformed> {
+    fn list<T>(&mut self, least: usize, item: impl Fn(&mut Body) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
         let count = usize::from(self.u16()?);
         if count * least > self.rest.len() {
             return Err(Malformed::Body(self.kind));
