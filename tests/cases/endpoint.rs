@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use pgheal::config::EndpointConfig;
 use served::{PASSWORD, Served, exists, plain, refused, tls};
-use tokio::net::TcpStream;
-use tokio_postgres::config::SslMode;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -291,7 +289,7 @@ async fn a_new_configuration_holds_for_new_sessions() -> Result<()> {
 async fn a_stop_is_told_and_leaves_nothing() -> Result<()> {
     let served = Served::start().await?;
     let (client, mut connection) = served.client("reader").connect(tokio_postgres::NoTls).await?;
-    let (socket, port) = (served.socket(), served.port);
+    let socket = served.socket();
     assert!(exists(&socket));
     let told = tokio::spawn(async move { std::future::poll_fn(|context| connection.poll_message(context)).await });
     served.endpoint.stop(DEADLINE).await;
@@ -299,7 +297,6 @@ async fn a_stop_is_told_and_leaves_nothing() -> Result<()> {
     let error = told.context("closed without a word")?.err().context("no error")?;
     assert_eq!(error.code().map(|code| code.code()), Some("57P01"));
     assert!(!exists(&socket));
-    assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
     drop(client);
     Ok(())
 }
@@ -313,11 +310,20 @@ async fn a_key_that_everybody_reads_is_refused() -> Result<()> {
     let config = EndpointConfig { socket_directory: None, ..served.config.clone() };
     let error = pgheal::endpoint::serve(&config, served.engine.clone()).await.err().context("served")?;
     assert!(format!("{error:#}").contains("chmod 600"), "{error:#}");
-    // A socket that another daemon serves is not taken from it.
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
-    let config = EndpointConfig { listen: Some(format!("127.0.0.1:{}", served.port)), ..served.config.clone() };
-    assert!(pgheal::endpoint::serve(&config, served.engine.clone()).await.is_err());
-    served.connect_unix("reader").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_socket_is_taken_over_only_from_the_dead() -> Result<()> {
+    let served = Served::start().await?;
+    let config = EndpointConfig { listen: None, ..served.config.clone() };
+    // What a daemon leaves behind that was killed.
+    drop(std::os::unix::net::UnixListener::bind(served.directory.0.join(".s.PGSQL.6433"))?);
+    let first = pgheal::endpoint::serve(&config, served.engine.clone()).await?;
+    let error = pgheal::endpoint::serve(&config, served.engine.clone()).await.err().context("served twice")?;
+    assert!(format!("{error:#}").contains("another process serves it"), "{error:#}");
+    first.stop(DEADLINE).await;
+    assert!(!exists(&served.directory.0.join(".s.PGSQL.6433")));
     Ok(())
 }
 
