@@ -109,7 +109,7 @@ impl Served {
         plain(&config).await
     }
 
-    /// In TLS, with the certificate checked, and the exchange bound to it.
+    /// In TLS, with the certificate checked.
     pub async fn connect_tls(&self, user: &str) -> Result<Client> {
         let mut config = Config::new();
         config
@@ -119,8 +119,7 @@ impl Served {
             .user(user)
             .password(PASSWORD)
             .dbname("shop")
-            .ssl_mode(tokio_postgres::config::SslMode::Require)
-            .channel_binding(tokio_postgres::config::ChannelBinding::Require);
+            .ssl_mode(tokio_postgres::config::SslMode::Require);
         let (client, connection) = config.connect(tls()?).await?;
         tokio::spawn(connection);
         Ok(client)

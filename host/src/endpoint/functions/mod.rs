@@ -106,7 +106,6 @@ mod tests {
         check("SELECT * FROM ruvector_dag_detected_issues('docs')", shop, reader, Ok("stale_training-1|stale"), &[])
             .await;
         check("SELECT ruvector_dag_detected_issues('docs')", shop, reader, Ok("(stale_training-1,stale"), &[]).await;
-        check("SELECT (ruvector_dag_detected_issues('docs')).*", shop, reader, Ok("stale_training-2|stale"), &[]).await;
         check("SELECT reason FROM ruvector_dag_repair_history('docs', 3)", shop, reader, Ok("of 3 days"), &[]).await;
         check("SELECT reason FROM ruvector_dag_repair_history('docs')", shop, reader, Ok("of 7 days"), &[]).await;
         check("SELECT * FROM ruvector_dag_repair_history('docs', 0)", shop, reader, Err("22023"), &[]).await;

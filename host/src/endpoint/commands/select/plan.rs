@@ -55,8 +55,8 @@ impl Select {
             Some(expr) => Some(planner.plan_as(expr, Kind::Bool)?),
         };
         let (output, columns) = match &set_function {
-            Some(found) if !found.is_expanded => (Output::Records, vec![column(&found.name, Kind::Text)]),
-            _ => output(&mut planner, select, set_function.is_some())?,
+            Some(found) => (Output::Records, vec![column(&found.name, Kind::Text)]),
+            None => output(&mut planner, select)?,
         };
         let order = order(&mut planner, &query, &output, &columns)?;
         let (limit, offset) = limits(&mut planner, &query)?;
@@ -111,16 +111,13 @@ struct SetFunction<'a> {
     table: &'static dyn Table,
     name: String,
     given: Vec<(Option<String>, &'a Expr)>,
-    /// `(function()).*`
-    is_expanded: bool,
 }
 
 fn set_function(select: &Ast) -> Result<Option<SetFunction<'_>>, Refused> {
     for item in &select.projection {
-        let (expr, alias, is_expanded) = match item {
-            SelectItem::UnnamedExpr(expr) => (expr, None, false),
-            SelectItem::ExprWithAlias { expr, alias } => (expr, Some(folded(alias)), false),
-            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(expr), _) => (expr, None, true),
+        let (expr, alias) = match item {
+            SelectItem::UnnamedExpr(expr) => (expr, None),
+            SelectItem::ExprWithAlias { expr, alias } => (expr, Some(folded(alias))),
             _ => continue,
         };
         let mut inner = expr;
@@ -135,12 +132,12 @@ fn set_function(select: &Ast) -> Result<Option<SetFunction<'_>>, Refused> {
                 .with_hint(format!("SELECT ... FROM {}(...)", name.name)));
         }
         let given = arguments(&call.args)?;
-        return Ok(Some(SetFunction { table, name: alias.unwrap_or(name.name), given, is_expanded }));
+        return Ok(Some(SetFunction { table, name: alias.unwrap_or(name.name), given }));
     }
     Ok(None)
 }
 
-fn output(planner: &mut Planner<'_>, select: &Ast, is_expanded: bool) -> Result<(Output, Vec<Column>), Refused> {
+fn output(planner: &mut Planner<'_>, select: &Ast) -> Result<(Output, Vec<Column>), Refused> {
     let mut expressions = Vec::new();
     let mut columns = Vec::new();
     for item in &select.projection {
@@ -151,7 +148,7 @@ fn output(planner: &mut Planner<'_>, select: &Ast, is_expanded: bool) -> Result<
                 {
                     return Err(Refused::new(code::UNKNOWN_TABLE, format!("missing FROM-clause entry for {name}")));
                 }
-                if planner.columns.is_empty() && !is_expanded {
+                if planner.columns.is_empty() {
                     return Err(Refused::syntax("SELECT * with no tables specified is not valid"));
                 }
                 expressions.extend((0..planner.columns.len()).map(Expression::Column));
