@@ -5,6 +5,7 @@ pub mod cli;
 pub mod components;
 pub mod config;
 pub mod daemon;
+pub mod endpoint;
 mod failpoint;
 pub mod heal;
 pub mod install;

@@ -9,6 +9,7 @@ mod components;
 mod contract;
 mod crash;
 mod daemon;
+mod endpoint;
 mod healing;
 mod hostile;
 mod install;

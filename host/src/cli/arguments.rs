@@ -37,6 +37,8 @@ pub(super) enum Command {
     Install(InstallCommand),
     /// Takes them out again; the history of repairs stays.
     Uninstall(UninstallCommand),
+    /// How a running daemon and its targets are; asks its endpoint.
+    Status(StatusCommand),
     /// Writes, builds, tests, signs and deploys policies, and returns to earlier versions.
     Policy {
         #[command(subcommand)]
@@ -167,4 +169,14 @@ pub(super) struct UninstallCommand {
     /// Prints the SQL for psql, and changes nothing.
     #[arg(long)]
     pub print: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusCommand {
+    /// The daemon's endpoint: postgresql://user@host:6433/pgheal, or with another target's name in place of `pgheal`;
+    /// postgresql:///pgheal?host=/run/pgheal&port=6433&user=NAME for its socket. The password also comes from PGPASSWORD.
+    #[arg(env = "PGHEAL_ENDPOINT")]
+    pub url: String,
+    #[arg(long)]
+    pub json: bool,
 }

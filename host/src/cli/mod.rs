@@ -13,6 +13,7 @@ mod policy;
 mod progress;
 pub mod report;
 mod run;
+mod status;
 
 pub use arguments::Arguments;
 pub use exit::{ExitStatus, exit_code_of};
@@ -31,6 +32,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitStatus> {
         Command::History(command) => history::history(command).await,
         Command::Install(command) => install::install(command).await,
         Command::Uninstall(command) => install::uninstall(command).await,
+        Command::Status(command) => status::status(command).await,
         Command::Policy { command } => policy::policy(command).await,
         Command::Completions(command) => completions::completions(&command),
         Command::Man(command) => man::man(&command),

@@ -1,4 +1,6 @@
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -8,6 +10,11 @@ use super::{ExitStatus, policies};
 use crate::config::Config;
 use crate::daemon::settings::Setting;
 use crate::daemon::{Changes, Daemon, DaemonOptions, ServiceManager, keep_alive};
+use crate::endpoint::{self, Endpoint};
+use crate::telemetry;
+
+/// How long sessions of the endpoint have for what they do when the daemon stops.
+const SESSIONS_DEADLINE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(command: RunCommand) -> anyhow::Result<ExitStatus> {
     // Before anything that takes time: a signal that comes while the policies are loaded is one, and not a death.
@@ -32,9 +39,11 @@ pub(super) async fn run(command: RunCommand) -> anyhow::Result<ExitStatus> {
     }
     // From here on the log hears of files that change.
     let watching = policies.serve().await?;
+    let default_url = options.default_url.clone();
     let daemon = Daemon::start(config, options, policies).map_err(anyhow::Error::msg)?;
-    // Endpoint: `let endpoint = endpoint::serve(&daemon.config().endpoint, daemon.clone()).await?;` belongs here.
-    // Metrics: `let metrics = telemetry::serve(&daemon.config().metrics, daemon.clone()).await?;` belongs here.
+    let mut endpoint = endpoint::serve(&daemon.config().endpoint, daemon.clone()).await.context("[endpoint]")?;
+    let metrics = telemetry::serve(&daemon.config().metrics, daemon.clone()).await?;
+    let read_again = |endpoint: &mut Endpoint| reload_all(&daemon, endpoint, &command.config, default_url.as_deref());
 
     let manager = ServiceManager::from_environment();
     if let Some(manager) = &manager {
@@ -42,7 +51,7 @@ pub(super) async fn run(command: RunCommand) -> anyhow::Result<ExitStatus> {
     }
     tokio::select! {
         () = signals.stop() => {}
-        never = reloads(&daemon, reload, &mut changes, manager.as_ref()) => match never {},
+        never = reloads(&daemon, reload, &mut changes, manager.as_ref(), || read_again(&mut endpoint)) => match never {},
         () = told(&daemon, manager.as_ref()) => {}
     }
     if let Some(manager) = &manager {
@@ -53,7 +62,9 @@ pub(super) async fn run(command: RunCommand) -> anyhow::Result<ExitStatus> {
         () = daemon.stop(signals.stop()) => {}
         () = told(&daemon, manager.as_ref()) => {}
     }
-    drop(watching);
+    // Until here, both could be asked how the stop goes.
+    endpoint.stop(SESSIONS_DEADLINE).await;
+    drop((metrics, watching));
     tracing::info!("stopped");
     Ok(ExitStatus::Healthy)
 }
@@ -80,7 +91,13 @@ impl Signals {
 enum Never {}
 
 /// Reads the configuration again when its file changes, or on SIGHUP, for ever.
-async fn reloads(daemon: &Daemon, mut asked: Signal, changes: &mut Changes, manager: Option<&ServiceManager>) -> Never {
+async fn reloads(
+    daemon: &Daemon,
+    mut asked: Signal,
+    changes: &mut Changes,
+    manager: Option<&ServiceManager>,
+    mut read_again: impl FnMut() -> anyhow::Result<()>,
+) -> Never {
     loop {
         tokio::select! {
             _ = asked.recv() => {}
@@ -89,7 +106,7 @@ async fn reloads(daemon: &Daemon, mut asked: Signal, changes: &mut Changes, mana
         if let Some(manager) = manager {
             manager.reloading();
         }
-        match daemon.reload() {
+        match read_again() {
             Ok(()) => tracing::info!("the configuration was read again"),
             Err(error) => tracing::error!("the configuration is refused, and the old one stays: {error:#}"),
         }
@@ -97,6 +114,19 @@ async fn reloads(daemon: &Daemon, mut asked: Signal, changes: &mut Changes, mana
             manager.ready(&daemon.in_words());
         }
     }
+}
+
+/// All of the configuration is looked at before any of it is taken.
+fn reload_all(
+    daemon: &Daemon,
+    endpoint: &mut Endpoint,
+    path: &Path,
+    default_url: Option<&str>,
+) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    config.targets(default_url).map_err(anyhow::Error::msg)?;
+    endpoint.reload(&config.endpoint).context("[endpoint]")?;
+    daemon.reload()
 }
 
 /// Never returns.

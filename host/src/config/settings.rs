@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::target::one_or_many;
-use super::{Given, HealingConfig, LimitSettings, LogSettings, MetricsSettings, PolicyConfig, TargetSettings};
+use super::{
+    EndpointConfig, Given, HealingConfig, LimitSettings, LogSettings, MetricsSettings, PolicyConfig, TargetSettings,
+};
 
 /// Why a configuration was refused; nothing of it takes effect.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,7 @@ pub struct Config {
     pub policies: PolicySettings,
     pub metrics: MetricsSettings,
     pub log: LogSettings,
+    pub endpoint: EndpointConfig,
     /// Per policy, by its name.
     pub policy: BTreeMap<String, PolicyConfig>,
     /// Per index, by `schema.name` or `name`, unquoted.
@@ -152,6 +155,7 @@ impl Config {
         let mut config: Config =
             toml::from_str(text).map_err(|e| ConfigError::Syntax { path: path.to_owned(), message: e.to_string() })?;
         config.healing_given = Given::by(text);
+        config.endpoint.start_paths_at(path.parent().unwrap_or(Path::new("")));
         match config.complaint() {
             None => Ok(config),
             Some(complaint) => Err(ConfigError::Value { path: path.to_owned(), complaint }),
@@ -179,12 +183,17 @@ impl Config {
         if let Some(complaint) = self.policy.iter().find_map(|(name, policy)| policy.complaint(name)) {
             return Some(complaint);
         }
-        self.healing.complaint()
+        self.endpoint.complaint().or_else(|| self.healing.complaint())
     }
 
     /// The sections that differ from the other's and are read when the daemon starts, not when the file changes.
     pub fn changed_for_next_start(&self, other: &Config) -> Vec<&'static str> {
-        let sections = [("policies", self.policies != other.policies), ("policy", self.policy != other.policy)];
+        let sections = [
+            ("policies", self.policies != other.policies),
+            ("policy", self.policy != other.policy),
+            ("metrics", self.metrics != other.metrics),
+            ("log", self.log != other.log),
+        ];
         sections.into_iter().filter(|(_, changed)| *changed).map(|(section, _)| section).collect()
     }
 
