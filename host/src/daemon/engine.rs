@@ -11,6 +11,7 @@ use super::api::{
 };
 use super::care::{Care, Stop};
 use super::options::DaemonOptions;
+use super::settings::Layers;
 use crate::components::{Policies, PoliciesStatus};
 use crate::config::{Config, Target};
 use crate::model::RepairRecord;
@@ -43,10 +44,8 @@ impl Daemon {
     pub fn start(config: Config, options: DaemonOptions, policies: Arc<Policies>) -> Result<Arc<Daemon>, String> {
         let targets = config.targets(options.default_url.as_deref())?;
         let config = Arc::new(config);
-        let wards = targets
-            .into_iter()
-            .map(|target| Ward::begin(Care::new(target, policies.clone(), config.clone(), options.process.clone())))
-            .collect();
+        let wards =
+            targets.into_iter().map(|target| Ward::begin(target, &policies, &config, &options.process)).collect();
         Ok(Arc::new(Daemon {
             options,
             policies,
@@ -82,7 +81,7 @@ impl Daemon {
                     ward.care.set_config(Arc::clone(&config));
                     ward
                 }
-                None => self.begin(target, &config),
+                None => Ward::begin(target, &self.policies, &config, &self.options.process),
             };
             wards.push(ward);
         }
@@ -94,12 +93,6 @@ impl Daemon {
         leaving.retain(|ward| ward.task.as_ref().is_some_and(|task| !task.is_finished()));
         leaving.extend(before);
         Ok(())
-    }
-
-    fn begin(&self, target: Target, config: &Arc<Config>) -> Ward {
-        tracing::info!(target_name = target.name, server = target.connector.server(), "under care");
-        let process = self.options.process.clone();
-        Ward::begin(Care::new(target, Arc::clone(&self.policies), Arc::clone(config), process))
     }
 
     fn leaving(&self) -> MutexGuard<'_, Vec<Ward>> {
@@ -171,7 +164,9 @@ impl Daemon {
 }
 
 impl Ward {
-    fn begin(care: Arc<Care>) -> Ward {
+    fn begin(target: Target, policies: &Arc<Policies>, config: &Arc<Config>, process: &Layers) -> Ward {
+        tracing::info!(target_name = target.name, server = target.connector.server(), "under care");
+        let care = Care::new(target, Arc::clone(policies), Arc::clone(config), process.clone());
         let stop = watch::Sender::new(Stop::GoOn);
         let task = tokio::spawn(Arc::clone(&care).supervise(stop.subscribe()));
         Ward { care, stop, task: Some(task) }
