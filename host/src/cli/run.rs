@@ -117,12 +117,7 @@ async fn reloads(
 }
 
 /// All of the configuration is looked at before any of it is taken.
-fn reload_all(
-    daemon: &Daemon,
-    endpoint: &mut Endpoint,
-    path: &Path,
-    default_url: Option<&str>,
-) -> anyhow::Result<()> {
+fn reload_all(daemon: &Daemon, endpoint: &mut Endpoint, path: &Path, default_url: Option<&str>) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     config.targets(default_url).map_err(anyhow::Error::msg)?;
     endpoint.reload(&config.endpoint).context("[endpoint]")?;
