@@ -79,8 +79,11 @@ fn any(_: &str) -> bool {
 }
 
 fn is_utf8(value: &str) -> bool {
-    // What psql sends in the C locale is no demand for anything.
-    matches!(value.to_ascii_lowercase().replace(['-', '_'], "").as_str(), "utf8" | "unicode" | "sqlascii" | "default")
+    // What psql sends in the C locale is no demand for anything; asyncpg quotes the value.
+    matches!(
+        value.trim_matches('\'').to_ascii_lowercase().replace(['-', '_'], "").as_str(),
+        "utf8" | "unicode" | "sqlascii" | "default"
+    )
 }
 
 fn is_iso(value: &str) -> bool {
@@ -170,7 +173,7 @@ mod tests {
         };
         check("application_name", "psql", Ok("psql"));
         check("extra_float_digits", "3", Ok("3"));
-        check("client_encoding", "'utf-8'".trim_matches('\''), Ok("UTF8"));
+        check("client_encoding", "'utf-8'", Ok("UTF8"));
         check("client_encoding", "LATIN1", Err("22023"));
         check("datestyle", "ISO", Ok("ISO"));
         check("datestyle", "German", Err("22023"));

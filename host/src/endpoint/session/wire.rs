@@ -14,9 +14,8 @@ use crate::endpoint::wire::{Message, ReadError, Reader, Stream};
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// Answers go out in pieces of about this size.
 const PIECE_BYTES: usize = 64 << 10;
-/// A client that is sent away is listened to for this long, and so much, so that it gets to read why.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 64 << 20;
+/// A client that is sent away is listened to for this long, so that it gets to read why. What it says is not kept.
+const LINGER: Duration = Duration::from_secs(3);
 /// The longest message of an error.
 const LONGEST_ERROR_BYTES: usize = 8 << 10;
 
@@ -86,18 +85,12 @@ impl Wire {
     /// Sends the last words, and hangs up when the client had the time to read them: a connection that is closed with
     /// unread bytes is reset, and what was said last may get lost.
     pub async fn close(mut self) {
-        let mut left = LINGER_BYTES;
         let goodbye = async {
             self.flush().await?;
             self.stream.shutdown().await?;
-            let mut unread = [0; 8 << 10];
-            loop {
-                match self.stream.read(&mut unread).await? {
-                    0 => return io::Result::Ok(()),
-                    read if read >= left => return Ok(()),
-                    read => left -= read,
-                }
-            }
+            let mut unread = vec![0; 64 << 10];
+            while self.stream.read(&mut unread).await? > 0 {}
+            io::Result::Ok(())
         };
         // Whether the client is still there makes no difference any more.
         let _ = tokio::time::timeout(LINGER, goodbye).await;
