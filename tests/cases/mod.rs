@@ -17,3 +17,4 @@ mod languages;
 mod lifecycle;
 mod telemetry;
 mod under_load;
+mod whole;

@@ -239,7 +239,7 @@ async fn a_daemon_is_watched_over_http() -> Result<()> {
         format!("pgheal_target_state{{{label},state=\"leading\"}} 1"),
         format!("pgheal_target_auto_heal_enabled{{{label}}} 0"),
         format!("pgheal_index_info{index},method=\"hnsw\"}} 1"),
-        format!("pgheal_policy_state{{policy=\"prioritizer_default\",kind=\"prioritizer\",state=\"active\"}} 1"),
+        "pgheal_policy_state{policy=\"prioritizer_default\",kind=\"prioritizer\",state=\"active\"} 1".to_owned(),
     ] {
         ensure!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
     }

@@ -169,7 +169,7 @@ mod tests {
         let settings = ClientSettings::default();
         let check = |name: &str, value: &str, expected: Result<&str, &str>| {
             let found = settings.set(name, Some(value)).and_then(|_| settings.get(name)).map_err(|e| e.code);
-            assert_eq!(found.as_deref(), expected.as_ref().copied().map_err(|e| e), "{name} = {value}");
+            assert_eq!(found.as_deref(), expected.as_ref().copied(), "{name} = {value}");
         };
         check("application_name", "psql", Ok("psql"));
         check("extra_float_digits", "3", Ok("3"));

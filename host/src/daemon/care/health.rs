@@ -50,9 +50,7 @@ impl Care {
         if !views.is_empty() {
             return Ok(views);
         }
-        if let Err(refusal) = connector {
-            return Err(refusal);
-        }
+        connector?;
         let reason = match fresh {
             Err(_) => format!("its measurement takes longer than {} ms and goes on; ask again", wait.as_millis()),
             Ok(Err(error)) => format!("its measurement ended: {error}"),

@@ -81,7 +81,10 @@ mod tests {
 
     use super::*;
 
-    fn check(head: &str, expected: Result<(&str, &[(&str, &str)]), u16>) {
+    /// The path with its parameters, or the status of the refusal.
+    type Expected<'a> = Result<(&'a str, &'a [(&'a str, &'a str)]), u16>;
+
+    fn check(head: &str, expected: Expected<'_>) {
         let found = Request::parse(head.as_bytes());
         match (found, expected) {
             (Ok(request), Ok((path, parameters))) => {

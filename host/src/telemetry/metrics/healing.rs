@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::text::{
-    Exposition,
+    Exposition, Figure,
     Kind::{Counter, Gauge},
     unix_seconds,
 };
@@ -19,7 +19,7 @@ pub fn write(page: &mut Exposition, targets: &[Arc<TargetView>]) {
 }
 
 fn counters(page: &mut Exposition, targets: &[Arc<TargetView>]) {
-    let counters: [(&'static str, &'static str, fn(&HealingMetrics) -> f64); 7] = [
+    let counters: [Figure<HealingMetrics, f64>; 7] = [
         ("pgheal_checks_performed_total", "Check cycles.", |m| m.checks_performed as f64),
         ("pgheal_issues_detected_total", "Issues found, counted anew in every cycle.", |m| m.issues_detected as f64),
         ("pgheal_repairs_initiated_total", "Repairs begun.", |m| m.repairs_initiated as f64),
@@ -55,7 +55,7 @@ fn counters(page: &mut Exposition, targets: &[Arc<TargetView>]) {
 }
 
 fn last_cycle(page: &mut Exposition, targets: &[Arc<TargetView>]) {
-    let gauges: [(&'static str, &'static str, fn(&CycleView) -> f64); 5] = [
+    let gauges: [Figure<CycleView, f64>; 5] = [
         ("pgheal_last_cycle_end_timestamp_seconds", "The end of this daemon's last cycle that succeeded.", |cycle| {
             unix_seconds(cycle.ended_at)
         }),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::text::{Exposition, Kind::Gauge, unix_seconds};
+use super::text::{Exposition, Figure, Kind::Gauge, unix_seconds};
 use crate::daemon::api::{IndexView, TargetView};
 use crate::model::Severity;
 
@@ -24,7 +24,7 @@ pub fn write(page: &mut Exposition, targets: &[Arc<TargetView>]) {
     for (labels, index) in all() {
         family.states(&labels, "verdict", &VERDICTS, index.verdict);
     }
-    let gauges: [(&'static str, &'static str, fn(&IndexView) -> Option<f64>); 6] = [
+    let gauges: [Figure<IndexView, Option<f64>>; 6] = [
         ("pgheal_index_measured_timestamp_seconds", "When the index was measured last.", |index| {
             Some(unix_seconds(index.measured_at))
         }),

@@ -12,6 +12,9 @@ pub enum Kind {
     Gauge,
 }
 
+/// A metric's name, its help, and where its value is.
+pub type Figure<T, V> = (&'static str, &'static str, fn(&T) -> V);
+
 /// The text format of Prometheus, version 0.0.4, as it grows family by family.
 #[derive(Debug, Default)]
 pub struct Exposition {
