@@ -67,6 +67,29 @@ async fn every_command_has_a_man_page() -> Result<()> {
     Ok(())
 }
 
+/// The package's configuration, as it is and with everything that it has to offer, and the one that the documentation
+/// shows.
+#[tokio::test]
+async fn the_configurations_that_are_shown_can_be_read() -> Result<()> {
+    let packaged = fs::read_to_string(workspace().join("packaging/pgheal.toml"))?;
+    // A setting is commented out without a space; a remark has one.
+    let is_setting = |line: &str| line.starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
+    let uncommented: Vec<&str> =
+        packaged.lines().map(|line| line.strip_prefix('#').filter(|rest| is_setting(rest)).unwrap_or(line)).collect();
+    let operations = fs::read_to_string(workspace().join("docs/OPERATIONS.md"))?;
+    let shown = operations.split_once("```toml\n[[target]]").context("no configuration in OPERATIONS.md")?.1;
+    let shown = format!("[[target]]{}", shown.split_once("```").context("it does not end")?.0);
+    let policies = PolicyDirectory::new("shown")?;
+    let directory = policies.0.display().to_string();
+    for text in [packaged.clone(), uncommented.join("\n"), shown] {
+        let file =
+            ConfigFile::write("shown", &text.replace("/var/lib/pgheal/versions", &format!("{directory}/state")))?;
+        let path = file.0.display().to_string();
+        pgheal_with(&["policy", "list", "--config", &path], &[("PGHEAL_POLICIES_DIR", &directory)]).await?.expect(0);
+    }
+    Ok(())
+}
+
 /// The script for servers whose administrator is no superuser. Without page access nothing proves that a repair helped:
 /// what was built is taken back, and all is as it was.
 #[tokio::test]
