@@ -1,6 +1,8 @@
 -- One installation at a time, none over a newer one, and none where somebody else could change what is installed.
 -- 1885825132 is "pghl", the class of all advisory locks of pgheal; 3 is that of installing.
 DO $lock$ BEGIN PERFORM pg_catalog.pg_advisory_xact_lock(1885825132, 3); END $lock$;
+-- 2 is that of a daemon which makes its tables: whoever comes second grants the functions what they read of them.
+DO $lock$ BEGIN PERFORM pg_catalog.pg_advisory_xact_lock(1885825132, 2); END $lock$;
 SET LOCAL search_path = pg_catalog, pg_temp;
 -- That something is there already is what is to be expected.
 SET LOCAL client_min_messages = warning;

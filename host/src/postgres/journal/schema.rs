@@ -83,6 +83,18 @@ CREATE TABLE pgheal.requests (
 COMMENT ON TABLE pgheal.requests IS 'repairs that somebody asked for, and what became of them';
 ";
 
+/// The SQL functions tell when a daemon that is gone was last seen. `pgheal install` grants them that where the tables are
+/// there before the functions.
+const LET_FUNCTIONS_SEE: &str = "
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'pgheal_functions')
+            AND NOT pg_catalog.has_table_privilege('pgheal_functions', 'pgheal.metrics', 'SELECT') THEN
+        GRANT SELECT ON pgheal.metrics TO pgheal_functions;
+    END IF;
+END
+$$";
+
 /// Creates or migrates the schema in one transaction, alone.
 pub async fn migrate(client: &mut Client) -> Result<(), JournalError> {
     let transaction = client.transaction().await?;
@@ -106,6 +118,7 @@ pub async fn migrate(client: &mut Client) -> Result<(), JournalError> {
         transaction.batch_execute(MIGRATIONS[version as usize - 1]).await?;
         transaction.execute("INSERT INTO pgheal.migrations (version) VALUES ($1)", &[&version]).await?;
     }
+    transaction.batch_execute(LET_FUNCTIONS_SEE).await?;
     transaction.commit().await?;
     Ok(())
 }
