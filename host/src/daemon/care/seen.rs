@@ -67,26 +67,19 @@ impl Seen {
     }
 
     pub fn measured(&mut self, findings: &IndexFindings, config: &Config) {
-        let definition = &findings.definition;
-        let name = &definition.name;
+        let name = &findings.definition.name;
         let search = &findings.measurement.health.search;
-        let now = SystemTime::now();
+        let document = measured_json(findings, &[], config);
         let view = IndexView {
-            schema: name.schema.clone(),
-            name: name.name.clone(),
-            table_schema: name.table_schema.clone(),
-            table: name.table.clone(),
-            method: name.method.as_str(),
             verdict: findings.verdict.as_str(),
-            measured_at: now,
             size_bytes: findings.measurement.health.size_bytes,
             recall_at_10: search.recall.get(),
             recall_p5: search.recall_p5.get(),
             blind_share: search.blind_share.get(),
-            recall_target: config.recall_target(&name.schema, &name.name),
             issues: findings.issues.clone(),
-            document: measured_json(findings, &[], config),
+            ..unmeasured(&findings.definition, document, config)
         };
+        let now = view.measured_at;
         for issue in &view.issues {
             self.known_since.entry(issue.id.clone()).or_insert(now);
         }
@@ -95,24 +88,9 @@ impl Seen {
     }
 
     pub fn failed(&mut self, definition: &IndexDefinition, reason: &str, config: &Config) {
-        let name = &definition.name;
-        let view = IndexView {
-            schema: name.schema.clone(),
-            name: name.name.clone(),
-            table_schema: name.table_schema.clone(),
-            table: name.table.clone(),
-            method: name.method.as_str(),
-            verdict: Verdict::Unknown.as_str(),
-            measured_at: SystemTime::now(),
-            size_bytes: definition.size_bytes,
-            recall_at_10: None,
-            recall_p5: None,
-            blind_share: None,
-            recall_target: config.recall_target(&name.schema, &name.name),
-            issues: Vec::new(),
-            document: failed_json(name, reason),
-        };
-        self.put(SeenIndex { name: name.clone(), view, explanations: HashMap::new() });
+        let name = definition.name.clone();
+        let view = unmeasured(definition, failed_json(&name, reason), config);
+        self.put(SeenIndex { name, view, explanations: HashMap::new() });
     }
 
     fn put(&mut self, index: SeenIndex) {
@@ -130,6 +108,27 @@ impl Seen {
         let ids: BTreeSet<&str> =
             self.indexes.iter().flat_map(|index| &index.view.issues).map(|issue| issue.id.as_str()).collect();
         self.known_since.retain(|id, _| ids.contains(id.as_str()));
+    }
+}
+
+/// What is known of an index without a measurement.
+fn unmeasured(definition: &IndexDefinition, document: serde_json::Value, config: &Config) -> IndexView {
+    let name = &definition.name;
+    IndexView {
+        schema: name.schema.clone(),
+        name: name.name.clone(),
+        table_schema: name.table_schema.clone(),
+        table: name.table.clone(),
+        method: name.method.as_str(),
+        verdict: Verdict::Unknown.as_str(),
+        measured_at: SystemTime::now(),
+        size_bytes: definition.size_bytes,
+        recall_at_10: None,
+        recall_p5: None,
+        blind_share: None,
+        recall_target: config.recall_target(&name.schema, &name.name),
+        issues: Vec::new(),
+        document,
     }
 }
 
