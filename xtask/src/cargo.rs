@@ -31,6 +31,8 @@ fn build_with(workspace: &Path, targets: &[&str]) -> Result<()> {
 /// Packages that are tested together.
 pub struct TestSet<'a> {
     pub packages: &'a [&'a str],
+    /// Where they are built, if not where the product is.
+    pub target_dir: Option<&'a str>,
     pub more_arguments: &'a [&'a str],
 }
 
@@ -42,6 +44,9 @@ pub fn test(
     environment: &[(&str, OsString)],
 ) -> Result<ExitStatus> {
     let mut command = cargo(workspace, "test", set.packages);
+    if let Some(target_dir) = set.target_dir {
+        command.arg("--target-dir").arg(workspace.join(target_dir));
+    }
     command.arg("--no-fail-fast").args(set.more_arguments).args(filter);
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.status().context("cargo cannot be run")

@@ -121,7 +121,7 @@ fn reload_all(daemon: &Daemon, endpoint: &mut Endpoint, path: &Path, default_url
     let config = Config::load(path)?;
     config.targets(default_url).map_err(anyhow::Error::msg)?;
     endpoint.reload(&config.endpoint).context("[endpoint]")?;
-    daemon.reload()
+    daemon.take(config)
 }
 
 /// Never returns.

@@ -77,7 +77,9 @@ async fn steps(
     *step = LoadStep::Trust;
     trust.check(path, bytes).map_err(Error::msg)?;
     *step = LoadStep::Imports;
-    let shape = match read_types(bytes.to_owned()).await? {
+    // For the threads that look at it and compile it.
+    let shared: Arc<[u8]> = bytes.into();
+    let shape = match read_types(Arc::clone(&shared)).await? {
         Ok(types) => Ok(Shape::of(types)?),
         Err(error) => Err(error),
     };
@@ -85,7 +87,7 @@ async fn steps(
         shape.check_imports(sandbox.contracts.of(shape.contract))?;
     }
     *step = LoadStep::Compile;
-    let component = compile(sandbox, cache.cloned(), bytes.to_owned(), digest.to_owned()).await?;
+    let component = compile(sandbox, cache.cloned(), shared, digest.to_owned()).await?;
     // What has no valid types does not compile either, and the compiler tells where it is wrong.
     let shape = shape?;
 
@@ -180,7 +182,7 @@ fn check_header(bytes: &[u8]) -> Result<()> {
 }
 
 /// Off the async threads: a language's whole runtime has many megabytes.
-async fn read_types(bytes: Vec<u8>) -> Result<Result<ComponentTypes>> {
+async fn read_types(bytes: Arc<[u8]>) -> Result<Result<ComponentTypes>> {
     Ok(tokio::task::spawn_blocking(move || ComponentTypes::read(&bytes)).await?)
 }
 
@@ -188,7 +190,7 @@ async fn read_types(bytes: Vec<u8>) -> Result<Result<ComponentTypes>> {
 async fn compile(
     sandbox: &Arc<Sandbox>,
     cache: Option<Arc<CompileCache>>,
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     digest: String,
 ) -> Result<Component> {
     let engine = sandbox.engine.clone();

@@ -60,12 +60,20 @@ impl Daemon {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the configuration again. Targets that are as they were go on undisturbed.
+    /// Reads the configuration again, and goes on with it (`take`).
     ///
     /// # Errors
     /// What is wrong with it; then the old one stays as a whole.
     pub fn reload(&self) -> anyhow::Result<()> {
-        let config = Arc::new(Config::load(&self.options.config_path)?);
+        self.take(Config::load(&self.options.config_path)?)
+    }
+
+    /// Goes on with this configuration. Targets that are as they were go on undisturbed.
+    ///
+    /// # Errors
+    /// Where its targets are not valid; then the old one stays as a whole.
+    pub fn take(&self, config: Config) -> anyhow::Result<()> {
+        let config = Arc::new(config);
         let targets = config.targets(self.options.default_url.as_deref()).map_err(anyhow::Error::msg)?;
         for section in config.changed_for_next_start(&self.config()) {
             tracing::warn!("[{section}] has changed; that takes effect with the next start");

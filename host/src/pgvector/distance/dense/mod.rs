@@ -1,8 +1,10 @@
 //! vector and halfvec.
 
-use std::ops::Range;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod portable;
 
-use half::f16;
+use std::ops::Range;
 
 use super::{Rows, prefetch};
 use crate::pgvector::Metric;
@@ -182,163 +184,10 @@ fn blocked(kernels: &Kernels, dimensions: usize, queries: &[Vec<f32>], block: &[
     }
 }
 
-mod portable {
-    use super::*;
-
-    const LANES: usize = 8;
-
-    pub fn single<const OP: u8>(a: &[f32], b: &[f32]) -> f32 {
-        let mut lanes = [0.0; LANES];
-        let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-        let tail = a_chunks.remainder().iter().zip(b_chunks.remainder());
-        let tail = tail.fold(0.0, |sum, (x, y)| step::<OP>(sum, *x, *y));
-        for (x, y) in a_chunks.zip(b_chunks) {
-            for i in 0..LANES {
-                lanes[i] = step::<OP>(lanes[i], x[i], y[i]);
-            }
-        }
-        lanes.iter().sum::<f32>() + tail
-    }
-
-    pub fn half<const OP: u8>(a: &[u16], b: &[f32]) -> f32 {
-        a.iter().zip(b).fold(0.0, |sum, (x, y)| step::<OP>(sum, f16::from_bits(*x).to_f32(), *y))
-    }
-
-    pub fn tile<const OP: u8>(queries: [&[f32]; QUERIES], rows: [&[f32]; ROWS]) -> Tile {
-        queries.map(|query| rows.map(|row| single::<OP>(row, query)))
-    }
-
-    pub fn widen(from: &[u16], to: &mut [f32]) {
-        for (x, y) in from.iter().zip(to) {
-            *y = f16::from_bits(*x).to_f32();
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use std::arch::x86_64::*;
-
-    use super::*;
-
-    const LANES: usize = 8;
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    fn step8<const OP: u8>(sum: __m256, a: __m256, b: __m256) -> __m256 {
-        match OP {
-            SQUARED_L2 => {
-                let difference = _mm256_sub_ps(a, b);
-                _mm256_fmadd_ps(difference, difference, sum)
-            }
-            NEGATIVE_INNER_PRODUCT => _mm256_fnmadd_ps(a, b, sum),
-            _ => {
-                let sign = _mm256_set1_ps(-0.0);
-                _mm256_add_ps(sum, _mm256_andnot_ps(sign, _mm256_sub_ps(a, b)))
-            }
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    fn sum8(v: __m256) -> f32 {
-        let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
-        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-        _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub fn single<const OP: u8>(a: &[f32], b: &[f32]) -> f32 {
-        let length = a.len().min(b.len());
-        let mut sums = [_mm256_setzero_ps(); 4];
-        let mut i = 0;
-        while i + 4 * LANES <= length {
-            for (j, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: i + 32 <= length of both slices.
-                let (x, y) = unsafe {
-                    (_mm256_loadu_ps(a.as_ptr().add(i + j * LANES)), _mm256_loadu_ps(b.as_ptr().add(i + j * LANES)))
-                };
-                *sum = step8::<OP>(*sum, x, y);
-            }
-            i += 4 * LANES;
-        }
-        while i + LANES <= length {
-            // SAFETY: i + 8 <= length of both slices.
-            let (x, y) = unsafe { (_mm256_loadu_ps(a.as_ptr().add(i)), _mm256_loadu_ps(b.as_ptr().add(i))) };
-            sums[0] = step8::<OP>(sums[0], x, y);
-            i += LANES;
-        }
-        let sum = _mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3]));
-        a[i..length].iter().zip(&b[i..length]).fold(sum8(sum), |sum, (x, y)| step::<OP>(sum, *x, *y))
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub fn half<const OP: u8>(a: &[u16], b: &[f32]) -> f32 {
-        let length = a.len().min(b.len());
-        let mut sums = [_mm256_setzero_ps(); 4];
-        let mut i = 0;
-        while i + LANES <= length {
-            // SAFETY: i + 8 <= length of both slices.
-            let (x, y) = unsafe {
-                (_mm256_cvtph_ps(_mm_loadu_si128(a.as_ptr().add(i).cast())), _mm256_loadu_ps(b.as_ptr().add(i)))
-            };
-            let lane = i / LANES % 4;
-            sums[lane] = step8::<OP>(sums[lane], x, y);
-            i += LANES;
-        }
-        let sum = _mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3]));
-        let tail = a[i..length].iter().zip(&b[i..length]);
-        tail.fold(sum8(sum), |sum, (x, y)| step::<OP>(sum, f16::from_bits(*x).to_f32(), *y))
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub fn tile<const OP: u8>(queries: [&[f32]; QUERIES], rows: [&[f32]; ROWS]) -> Tile {
-        let length = queries.iter().chain(&rows).map(|v| v.len()).min().unwrap_or(0);
-        let mut sums = [[_mm256_setzero_ps(); ROWS]; QUERIES];
-        let mut i = 0;
-        while i + LANES <= length {
-            // SAFETY: i + 8 <= length of every slice.
-            let (x, y) = unsafe {
-                (
-                    rows.map(|row| _mm256_loadu_ps(row.as_ptr().add(i))),
-                    queries.map(|q| _mm256_loadu_ps(q.as_ptr().add(i))),
-                )
-            };
-            for q in 0..QUERIES {
-                for r in 0..ROWS {
-                    sums[q][r] = step8::<OP>(sums[q][r], x[r], y[q]);
-                }
-            }
-            i += LANES;
-        }
-        let mut tile = [[0.0; ROWS]; QUERIES];
-        for q in 0..QUERIES {
-            for r in 0..ROWS {
-                let tail = rows[r][i..length].iter().zip(&queries[q][i..length]);
-                tile[q][r] = tail.fold(sum8(sums[q][r]), |sum, (x, y)| step::<OP>(sum, *x, *y));
-            }
-        }
-        tile
-    }
-
-    #[target_feature(enable = "avx2,f16c")]
-    pub fn widen(from: &[u16], to: &mut [f32]) {
-        let length = from.len().min(to.len());
-        let mut i = 0;
-        while i + LANES <= length {
-            // SAFETY: i + 8 <= length of both slices.
-            unsafe {
-                let wide = _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().add(i).cast()));
-                _mm256_storeu_ps(to.as_mut_ptr().add(i), wide);
-            }
-            i += LANES;
-        }
-        portable::widen(&from[i..length], &mut to[i..length]);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use half::f16;
+
     use super::*;
 
     fn numbers(count: usize, seed: u32) -> Vec<f32> {
