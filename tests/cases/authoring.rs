@@ -39,17 +39,27 @@ impl Drop for Scratch {
     }
 }
 
+/// What macros take over from the profile, as the workspace's own policies have it: those that are built are used again.
+const PROFILE_OF_MACROS: [(&str, &str); 4] = [
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "none"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
+    ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true"),
+];
+
 async fn policy(arguments: &[&str]) -> Result<Run> {
     let target = workspace().join("target").display().to_string();
-    pgheal_with(&[&["policy"], arguments].concat(), &[("CARGO_TARGET_DIR", &target)]).await
+    let mut environment = vec![("CARGO_TARGET_DIR", target.as_str())];
+    environment.extend(PROFILE_OF_MACROS);
+    pgheal_with(&[&["policy"], arguments].concat(), &environment).await
 }
 
 async fn native_tests(dir: &Path) -> Result<String> {
     let output = Command::new("cargo")
         .args(["test", "--release"])
         .current_dir(dir)
-        // The macros are those that the workspace's own policies are built with.
         .env("CARGO_TARGET_DIR", workspace().join("target/guests"))
+        .envs(PROFILE_OF_MACROS)
         .kill_on_drop(true)
         .output()
         .await?;

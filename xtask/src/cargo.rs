@@ -33,6 +33,8 @@ pub struct TestSet<'a> {
     pub packages: &'a [&'a str],
     /// Where they are built, if not where the product is.
     pub target_dir: Option<&'a str>,
+    /// Settings of the profile that differ from the workspace's.
+    pub profile: &'a [(&'a str, &'a str)],
     pub more_arguments: &'a [&'a str],
 }
 
@@ -48,6 +50,7 @@ pub fn test(
         command.arg("--target-dir").arg(workspace.join(target_dir));
     }
     command.arg("--no-fail-fast").args(set.more_arguments).args(filter);
+    command.envs(set.profile.iter().copied());
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.status().context("cargo cannot be run")
 }

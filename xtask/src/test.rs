@@ -34,11 +34,21 @@ pub fn run(workspace: &Path, options: &Options) -> Result<ExitCode> {
     let policies = ["pgheal-guest-sdk", "prioritizer-default", "parameter-tuning", "index-rebalance"];
     let tools = ["xtask", "pgheal-guest-build", "pgheal-test-server"];
     let sets = [
-        TestSet { packages: &tools, target_dir: None, more_arguments: &[] },
+        TestSet { packages: &tools, target_dir: None, profile: &[], more_arguments: &[] },
         // Beside their components: what their macros need is built there already.
-        TestSet { packages: &policies, target_dir: Some(cargo::GUESTS_TARGET), more_arguments: &[] },
+        TestSet {
+            packages: &policies,
+            target_dir: Some(cargo::GUESTS_TARGET),
+            profile: &pgheal_guest_build::PROFILE_OF_MACROS,
+            more_arguments: &[],
+        },
         // Without the benches, which are an example.
-        TestSet { packages: &cargo::PRODUCT, target_dir: None, more_arguments: &["--lib", "--bins", "--tests"] },
+        TestSet {
+            packages: &cargo::PRODUCT,
+            target_dir: None,
+            profile: &[],
+            more_arguments: &["--lib", "--bins", "--tests"],
+        },
     ];
     let mut failed = Vec::new();
     for set in sets {

@@ -7,4 +7,4 @@ mod toolchain;
 
 pub use component::{check_imports, componentize, componentize_for};
 pub use package::{Built, build_package};
-pub use toolchain::{TARGET, Toolchain, cargo_build, toolchain};
+pub use toolchain::{PROFILE_OF_MACROS, TARGET, Toolchain, cargo_build, toolchain};

@@ -119,6 +119,14 @@ fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
+/// Settings that macros and build scripts take over from the profile. A native build of the same package that has them,
+/// too, finds its macros built: most of the work.
+pub const PROFILE_OF_MACROS: [(&str, &str); 3] = [
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "none"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
+];
+
 /// The build of guests: small, without unwinding, with the names of functions for backtraces. The workspace has
 /// one profile, so this lies in the environment.
 pub fn cargo_build(toolchain: &Toolchain) -> Command {
@@ -146,11 +154,9 @@ pub fn cargo_build(toolchain: &Toolchain) -> Command {
         .args(["--quiet", "--release", "--lib", "--target", TARGET])
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")
         .env("CARGO_PROFILE_RELEASE_LTO", "fat")
-        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
         .env("CARGO_PROFILE_RELEASE_INCREMENTAL", "false")
-        .env("CARGO_PROFILE_RELEASE_DEBUG", "none")
-        .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
+        .envs(PROFILE_OF_MACROS)
         // Flags for this machine's processor mean nothing to WebAssembly.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
