@@ -52,7 +52,7 @@ BEGIN
         END IF;
         WHILE pgheal.link_is_busy('pgheal.daemon') LOOP
             PERFORM pg_sleep(pause);
-            pause := least(pause * 1.5, 0.02);
+            pause := least(pause * 1.2, 0.005);
         END LOOP;
         reply := pgheal.link_result('pgheal.daemon');
         PERFORM pgheal.link_close('pgheal.daemon');
