@@ -7,14 +7,14 @@ use anyhow::{Context, Result, ensure};
 use pgheal_test_server::{Client, single};
 use serde_json::Value;
 
-use super::support::{Attended, answer};
+use super::support::{Attended, World, answer};
 
 /// What an answer may take while its caller holds locks; the functions' own limit is 10 s.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_specifications_sql_against_a_daemon() -> Result<()> {
-    let mut attended = Attended::new("whole", &["documents"], 2_000, 1_000).await?;
+    let mut attended = Attended::new(World::new("whole").await?, &["documents"], 2_000, 1_000).await?;
     let world = &attended.world;
     let status = "SELECT ruvector_dag_healing_status()";
     let state = answer(&world.client, status).await?;

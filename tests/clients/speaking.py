@@ -67,50 +67,69 @@ def is_time(value):
     return isinstance(value, datetime.datetime) and value.utcoffset() is not None
 
 
-def five_functions(side, table, binary, prepare):
-    """With parameters; the answers have PostgreSQL's types, whatever the format."""
-    with side.connect() as connection, connection.cursor(binary=binary, row_factory=dict_row) as cursor:
+class Asking:
+    """Asks with parameters, in one format, prepared or not; rows are dictionaries."""
 
-        def ask(statement, parameters=None):
-            # Twice: the second time, what was prepared is there already.
-            for _ in range(2 if prepare else 1):
-                rows = cursor.execute(statement, parameters, prepare=prepare).fetchall()
-                assert cursor.pgresult.fformat(0) == (1 if binary else 0)
-            return rows
+    def __init__(self, side, table, binary, prepare):
+        self.table, self.binary, self.prepare = table, binary, prepare
+        self.connection = side.connect()
+        self.cursor = self.connection.cursor(binary=binary, row_factory=dict_row)
+        self.issue = None
 
-        status = ask(STATUS)[0]["ruvector_dag_healing_status"]
+    def ask(self, statement, parameters=None, twice=True):
+        # Twice: the second time, what was prepared is there already.
+        for _ in range(2 if self.prepare and twice else 1):
+            rows = self.cursor.execute(statement, parameters, prepare=self.prepare).fetchall()
+            assert self.cursor.pgresult.fformat(0) == (1 if self.binary else 0)
+        return rows
+
+    def status_and_health(self):
+        status = self.ask(STATUS)[0]["ruvector_dag_healing_status"]
         assert status["state"] == "leading" and status["auto_heal_enabled"] is False, status
         assert isinstance(status["metrics"]["checks_performed"], int), status
-        health = ask("SELECT ruvector_dag_health_check(%s) AS health", (table,))[0]["health"]
-        assert health["indexes"][0]["name"] == f"{table}_idx", health
-        typed = ask(
+        health = self.ask("SELECT ruvector_dag_health_check(%s) AS health", (self.table,))[0]["health"]
+        assert health["indexes"][0]["name"] == f"{self.table}_idx", health
+        typed = self.ask(
             "SELECT (ruvector_dag_health_check(%(table)s)->'indexes'->0->>'recall_at_10')::float8 AS recall,"
             " (ruvector_dag_healing_status()->>'auto_heal_enabled')::bool AS heals, %(number)s::int8 AS number",
-            {"table": table, "number": 7_000_000_000},
+            {"table": self.table, "number": 7_000_000_000},
         )[0]
         assert isinstance(typed["recall"], float) and 0 <= typed["recall"] < 0.95, typed
         assert typed["heals"] is False and typed["number"] == 7_000_000_000, typed
-        assert typed["recall"] == health["indexes"][0]["recall_at_10"], (typed, health)
 
-        issues = ask(ISSUES, (table,))
+    def issues_and_repair(self):
+        issues = self.ask(ISSUES, (self.table,))
         worst = min(issues, key=lambda issue: (issue["severity"], issue["issue_id"]))
         assert worst["severity"] in SEVERITIES and worst["issue_id"].startswith(worst["kind"]), worst
         assert isinstance(worst["evidence"], list) and {"name", "value"} <= set(worst["evidence"][0]), worst
-        assert worst["index_name"] == f"public.{table}_idx" and is_time(worst["detected_at"]), worst
-        detected = ask(f"{ISSUES} WHERE detected_at <= %s AND severity = %s", (table, worst["detected_at"], "critical"))
-        assert all(issue["severity"] == "critical" for issue in detected), detected
-
-        prepare = False  # A repair is asked for once.
-        ticket = ask(REPAIR, {"table": table, "issue": worst["issue_id"]})[0]["ruvector_dag_repair"]
+        assert worst["index_name"] == f"public.{self.table}_idx" and is_time(worst["detected_at"]), worst
+        earlier = f"{ISSUES} WHERE detected_at <= %s AND severity = %s"
+        found = self.ask(earlier, (self.table, worst["detected_at"], worst["severity"]))
+        assert worst in found and {issue["severity"] for issue in found} == {worst["severity"]}, found
+        asked = {"table": self.table, "issue": worst["issue_id"]}
+        ticket = self.ask(REPAIR, asked, twice=False)[0]["ruvector_dag_repair"]
         assert isinstance(ticket["ticket"], int) and worst["issue_id"] in ticket["message"], ticket
-        healed = lambda: [r for r in ask(HISTORY, (table, 7)) if r["outcome"] == "healed"]
+        self.issue = worst
+
+    def history(self):
+        healed = lambda: [r for r in self.ask(HISTORY, (self.table, 7)) if r["outcome"] == "healed"]
         record = eventually("healed", healed)[0]
         assert isinstance(record["id"], int) and isinstance(record["duration_ms"], int), record
-        assert record["issue_id"] == worst["issue_id"] and record["issue_kind"] == worst["kind"], record
+        assert (record["issue_id"], record["issue_kind"]) == (self.issue["issue_id"], self.issue["kind"]), record
         assert is_time(record["started_at"]) and record["started_at"] <= record["finished_at"], record
         assert isinstance(record["before"], dict) and isinstance(record["after"], dict), record
-        later = ask(f"{HISTORY} WHERE started_at > %s", (table, 7, record["started_at"]))
+        later = self.ask(f"{HISTORY} WHERE started_at > %s", (self.table, 7, record["started_at"]))
         assert all(r["started_at"] > record["started_at"] for r in later), later
+
+
+def five_functions(side):
+    """The answers have PostgreSQL's types, whatever the format."""
+    formats = [(binary, prepare) for binary in (False, True) for prepare in (False, True)]
+    asking = [Asking(side, table, *ways) for table, ways in zip(side.tables, formats, strict=True)]
+    for step in (Asking.status_and_health, Asking.issues_and_repair):
+        for each in asking:
+            step(each)
+    return asking
 
 
 def names_and_types_of_columns(side):
@@ -239,13 +258,16 @@ def pipelines(side):
             cursors = [connection.execute(STATUS), connection.execute(ISSUES, (table,)), connection.execute("SELECT 1")]
             assert cursors[2].fetchone() == (1,)
         assert cursors[0].fetchone()[0]["state"] == "leading"
-        # What follows an error within a pipeline is left out, and then all goes on.
-        with connection.pipeline() as pipeline:
-            failing = connection.execute("SELECT ruvector_dag_health_check('nowhere')")
-            left_out = connection.execute("SELECT 2")
-            refused(errors.UndefinedObject, pipeline.sync)
-            assert connection.execute("SELECT 3").fetchone() == (3,)
-        assert failing.description is None
+
+        def failing():
+            with connection.pipeline() as pipeline:
+                connection.execute("SELECT ruvector_dag_health_check('nowhere')")
+                connection.execute("SELECT 2")
+                pipeline.sync()
+
+        # Told at once, or when it is asked for; what follows an error is left out, and then all goes on.
+        refused(errors.UndefinedObject, failing)
+        assert connection.execute("SELECT 3").fetchone() == (3,)
         connection.cursor().executemany(HISTORY, [(table, 1), (table, 2)], returning=True)
         assert connection.execute("SELECT 4").fetchone() == (4,)
 
@@ -337,14 +359,17 @@ def probes(side):
 
 def main():
     sides = [Side("functions"), Side("endpoint")]
+    # While the repairs run, the rest is asked.
+    asking = {side.name: five_functions(side) for side in sides}
     for side in sides:
-        formats = [(binary, prepare) for binary in (False, True) for prepare in (False, True)]
-        for table, (binary, prepare) in zip(side.tables, formats, strict=True):
-            five_functions(side, table, binary, prepare)
-            print(f"{side.name}: five functions, binary={binary}, prepared={prepare}")
         for part in (settings, transactions, refusals, pipelines, cancelling, other_cursors, connections, probes):
             part(side)
             print(f"{side.name}: {part.__name__}")
+    for name, all_asking in asking.items():
+        for each in all_asking:
+            each.history()
+            each.connection.close()
+            print(f"{name}: five functions, binary={each.binary}, prepared={each.prepare}")
     described = [names_and_types_of_columns(side) for side in sides]
     assert described[0] == described[1], described
     print(f"both: {len(described[0])} descriptions")

@@ -7,7 +7,7 @@ mod psycopg;
 
 use anyhow::Result;
 
-use super::support::Attended;
+use super::support::{Attended, World};
 
 /// Transactions in which somebody may ask: how each begins, and what it locks or reads of a table `$table`.
 pub const TRANSACTIONS: [(&str, &str); 4] = [
@@ -19,19 +19,19 @@ pub const TRANSACTIONS: [(&str, &str); 4] = [
 ];
 
 /// Few, for the sake of time; sick all the same.
-const ROWS: usize = 600;
+const ROWS: usize = 400;
 /// So long that only the first cycle is within a case.
 const CHECK_INTERVAL_MS: u32 = 600_000;
 
-/// A daemon, and tables `PREFIX0`, `PREFIX1`... with an issue each; roles `DATABASE_app` (an operator) and
-/// `DATABASE_guest` (nobody).
-async fn attended(database: &str, prefix: &str, tables: usize) -> Result<(Attended, Vec<String>)> {
+/// A daemon, and tables `PREFIX0`, `PREFIX1`... with an issue each; roles `DATABASE_app` (an operator, who owns the tables)
+/// and `DATABASE_guest` (nobody).
+async fn attended(world: World, prefix: &str, tables: usize) -> Result<(Attended, Vec<String>)> {
+    let database = world.database.clone();
     let tables: Vec<String> = (0..tables).map(|number| format!("{prefix}{number}")).collect();
     let names: Vec<&str> = tables.iter().map(String::as_str).collect();
-    let attended = Attended::new(database, &names, ROWS, CHECK_INTERVAL_MS).await?;
+    let attended = Attended::new(world, &names, ROWS, CHECK_INTERVAL_MS).await?;
     let roles = format!(
-        "CREATE ROLE {database}_app LOGIN; GRANT pgheal_operator TO {database}_app; CREATE ROLE {database}_guest LOGIN; \
-         ALTER DATABASE {database} OWNER TO {database}_app"
+        "CREATE ROLE {database}_app LOGIN; GRANT pgheal_operator TO {database}_app; CREATE ROLE {database}_guest LOGIN"
     );
     attended.world.sql(&roles).await?;
     for table in &tables {

@@ -72,6 +72,7 @@ impl Psql {
             .arg(&file.0)
             .env("PGPASSWORD", Attended::PASSWORD)
             .env("LC_ALL", "C.UTF-8")
+            .env("PGCLIENTENCODING", "UTF8")
             .env_remove("PGOPTIONS")
             .stdin(Stdio::null())
             .kill_on_drop(true)

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::{TRANSACTIONS, attended};
-use crate::cases::support::workspace;
+use crate::cases::support::{World, workspace};
 
 /// A script that takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -87,7 +87,7 @@ async fn run(packages: &PathBuf, script: &str, given: &Value) -> Result<Vec<Stri
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn psycopg_in_text_and_binary() -> Result<()> {
     let Some(packages) = packages("psycopg in text and binary")? else { return Ok(()) };
-    let (mut attended, tables) = attended("clients_speaking", "papers", 8).await?;
+    let (mut attended, tables) = attended(World::new("clients_speaking").await?, "papers", 8).await?;
     let (of_functions, of_endpoint) = tables.split_at(4);
     let given = json!({
         "functions": {
@@ -106,11 +106,13 @@ async fn psycopg_in_text_and_binary() -> Result<()> {
     let lines = run(&packages, "speaking.py", &given).await?;
     let mut expected = Vec::new();
     for side in ["functions", "endpoint"] {
+        let parts = "settings transactions refusals pipelines cancelling other_cursors connections probes";
+        expected.extend(parts.split(' ').map(|part| format!("{side}: {part}")));
+    }
+    for side in ["functions", "endpoint"] {
         for format in ["False, prepared=False", "False, prepared=True", "True, prepared=False", "True, prepared=True"] {
             expected.push(format!("{side}: five functions, binary={format}"));
         }
-        let parts = "settings transactions refusals pipelines cancelling other_cursors connections probes";
-        expected.extend(parts.split(' ').map(|part| format!("{side}: {part}")));
     }
     expected.push("both: 8 descriptions".to_owned());
     assert_eq!(lines, expected);
@@ -120,7 +122,8 @@ async fn psycopg_in_text_and_binary() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn psycopg_inside_transactions() -> Result<()> {
     let Some(packages) = packages("psycopg inside transactions")? else { return Ok(()) };
-    let (mut attended, tables) = attended("clients_locking", "letters", TRANSACTIONS.len() + 1).await?;
+    let (mut attended, tables) =
+        attended(World::new("clients_locking").await?, "letters", TRANSACTIONS.len() + 1).await?;
     // The last asks for the repair from outside of the transaction that holds the lock.
     let transactions = TRANSACTIONS.iter().zip(&tables).map(|(transaction, table)| (transaction, table, false));
     let outside = (&TRANSACTIONS[0], &tables[TRANSACTIONS.len()], true);

@@ -27,8 +27,7 @@ impl Attended {
 
     /// Tables of that many rows, each with `id`, `embedding` and a sick index `TABLE_idx`. Its issues are known when
     /// this returns.
-    pub async fn new(database: &str, tables: &[&str], rows: usize, check_interval_ms: u32) -> Result<Attended> {
-        let world = World::new(database).await?;
+    pub async fn new(world: World, tables: &[&str], rows: usize, check_interval_ms: u32) -> Result<Attended> {
         for (table, seed) in tables.iter().zip(5..) {
             fill_table(&world, table, &grouped_rows(rows, seed)).await?;
             let index = format!("{table}_idx ON {table} USING hnsw (embedding vector_cosine_ops) {SICK_OPTIONS}");
@@ -37,13 +36,13 @@ impl Attended {
         let port = free_port()?;
         let settings = format!(
             "[[target]]\nurl = \"{}\"\n[healing]\nauto_heal_enabled = false\n\
-             check_interval_ms = {check_interval_ms}\n[endpoint]\nlisten = \"127.0.0.1:{port}\"\n\
+             check_interval_ms = {check_interval_ms}\nmax_concurrent_repairs = 16\n[endpoint]\nlisten = \"127.0.0.1:{port}\"\n\
              [endpoint.user.pgheal_functions]\npassword_env = \"PGHEAL_ENDPOINT_PASSWORD\"\nrole = \"reader\"\n\
              forwards = true\n[endpoint.user.dba]\npassword_env = \"DBA_PASSWORD\"\nrole = \"admin\"\n\
              [endpoint.user.watcher]\npassword_env = \"DBA_PASSWORD\"\nrole = \"reader\"\n",
             world.url()
         );
-        let config = ConfigFile::write(database, &settings)?;
+        let config = ConfigFile::write(&world.database, &settings)?;
         let daemon = start(&["run", "--config", &config.0.display().to_string()], &PASSWORDS)?;
         let install = ["install", &world.url(), "--endpoint", &format!("127.0.0.1:{port}")];
         pgheal_with(&install, &PASSWORDS).await?.expect(0);
