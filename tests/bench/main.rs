@@ -2,6 +2,7 @@
 
 mod audit;
 mod heal;
+mod status;
 mod world;
 
 use anyhow::{Result, bail};
@@ -16,6 +17,7 @@ async fn main() -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("audit") => audit::run(&world, large).await,
         Some("heal") => heal::run(&world, large).await,
-        _ => bail!("usage: pgheal-bench audit|heal [--large]; better: cargo xtask bench"),
+        Some("status") => status::run(&world).await,
+        _ => bail!("usage: pgheal-bench audit|heal|status [--large]; better: cargo xtask bench"),
     }
 }

@@ -5,6 +5,7 @@ mod accuracy;
 mod authoring;
 mod bad_input;
 mod catalog;
+mod clients;
 mod components;
 mod contract;
 mod crash;

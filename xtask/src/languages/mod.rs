@@ -2,7 +2,6 @@
 
 mod javascript;
 mod python;
-mod tool;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use tool::Unavailable;
+use crate::tool::{REQUIRED, Tools, Unavailable, is_required};
 
 /// Where the examples are built to. Not among the policies that are served by default: each carries its language's
 /// runtime along, and takes long to compile.
@@ -19,8 +18,6 @@ pub const EXAMPLES: &str = "target/policies-examples";
 const TEST_POLICIES: &str = "target/test-policies";
 /// The tools themselves, and what the components were made of.
 const WORK: &str = "target/languages";
-/// Set to 1 where a language that is not there is a failure and not a reason to go on without it.
-const REQUIRED: &str = "PGHEAL_REQUIRE_LANGUAGES";
 
 /// A policy in one source file.
 struct Source {
@@ -31,15 +28,9 @@ struct Source {
 /// A language: its tools, and its policies.
 struct Language {
     name: &'static str,
-    /// What has to be there to build at all.
-    needs: &'static [&'static str],
-    /// Holds `pins`.
-    package: &'static str,
-    /// The files that say which tools are used, exactly.
-    pins: &'static [&'static str],
+    tools: Tools,
     example: Source,
     misbehaving: Source,
-    install: fn(&Path) -> Result<(), Unavailable>,
     componentize: fn(&Build) -> Result<()>,
 }
 
@@ -59,9 +50,8 @@ const LANGUAGES: [Language; 2] = [javascript::LANGUAGE, python::LANGUAGE];
 /// Where a policy cannot be built though the tools are there, or imports anything but the contract; and for a
 /// language that is not there, where `PGHEAL_REQUIRE_LANGUAGES` is 1.
 pub fn build(workspace: &Path) -> Result<()> {
-    let required = std::env::var(REQUIRED).is_ok_and(|value| value == "1");
     thread::scope(|scope| {
-        let builds = LANGUAGES.each_ref().map(|language| scope.spawn(move || language.build(workspace, required)));
+        let builds = LANGUAGES.each_ref().map(|language| scope.spawn(move || language.build(workspace)));
         for (language, build) in LANGUAGES.iter().zip(builds) {
             let outcome = build.join().unwrap_or_else(|_| bail!("its build panicked"));
             outcome.with_context(|| format!("the policies in {}", language.name))?;
@@ -71,14 +61,14 @@ pub fn build(workspace: &Path) -> Result<()> {
 }
 
 impl Language {
-    fn build(&self, workspace: &Path, required: bool) -> Result<()> {
+    fn build(&self, workspace: &Path) -> Result<()> {
         let tools = workspace.join(WORK).join(self.name.to_lowercase());
         let outputs = [
             (&self.example, workspace.join(EXAMPLES).join(self.example.component)),
             (&self.misbehaving, workspace.join(TEST_POLICIES).join(self.misbehaving.component)),
         ];
-        if let Err(Unavailable(reason)) = self.tools(workspace, &tools) {
-            ensure!(!required, "{reason}, and {REQUIRED} is 1");
+        if let Err(Unavailable(reason)) = self.tools.provide(workspace, &tools) {
+            ensure!(!is_required(), "{reason}, and {REQUIRED} is 1");
             eprintln!("the policies in {} are not built: {reason}", self.name);
             // An old one would not be what the sources say.
             for (_, output) in &outputs {
@@ -92,42 +82,12 @@ impl Language {
         Ok(())
     }
 
-    /// Makes sure of the tools, in the pinned versions.
-    fn tools(&self, workspace: &Path, tools: &Path) -> Result<(), Unavailable> {
-        for program in self.needs {
-            tool::check(program)?;
-        }
-        let package = workspace.join(self.package);
-        let pinned = self.pins.iter().all(|pin| {
-            let (wanted, found) = (fs::read(package.join(pin)), fs::read(tools.join(pin)));
-            matches!((wanted, found), (Ok(wanted), Ok(found)) if wanted == found)
-        });
-        let installed = tools.join("installed");
-        if pinned && installed.exists() {
-            return Ok(());
-        }
-        eprintln!("fetching the tools for policies in {} ...", self.name);
-        let prepare = || -> std::io::Result<()> {
-            if tools.exists() {
-                fs::remove_dir_all(tools)?;
-            }
-            fs::create_dir_all(tools)?;
-            for pin in self.pins {
-                fs::copy(package.join(pin), tools.join(pin))?;
-            }
-            Ok(())
-        };
-        prepare().map_err(|error| Unavailable(format!("{}: {error}", tools.display())))?;
-        (self.install)(tools)?;
-        fs::write(&installed, "").map_err(|error| Unavailable(error.to_string()))
-    }
-
     /// Makes the component, unless it was made of the same before.
     fn component(&self, workspace: &Path, tools: &Path, source: &Source, output: &Path) -> Result<()> {
         let wit = workspace.join("wit/policy.wit");
         let path = workspace.join(source.file);
         let mut inputs = Vec::new();
-        for file in self.pins.iter().map(|pin| tools.join(pin)).chain([wit.clone(), path.clone()]) {
+        for file in self.tools.pins.iter().map(|pin| tools.join(pin)).chain([wit.clone(), path.clone()]) {
             inputs.extend(fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
         }
         let made_of = workspace.join(WORK).join(format!("{}.inputs", source.component));

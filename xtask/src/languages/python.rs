@@ -1,33 +1,26 @@
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::tool::Unavailable;
-use super::{Build, Language, Source, tool};
+use super::{Build, Language, Source};
+use crate::tool::{self, Tools};
 
 /// componentize-py: CPython with its libraries and the source imported already.
 pub const LANGUAGE: Language = Language {
     name: "Python",
-    needs: &["python3 -m pip"],
-    package: "strategies/python-reinsert",
-    pins: &["requirements.txt"],
+    tools: Tools {
+        what: "the tools for policies in Python",
+        needs: &["python3 -m pip"],
+        package: "strategies/python-reinsert",
+        pins: &["requirements.txt"],
+        install: tool::pip_install,
+        still_works: None,
+    },
     example: Source { file: "strategies/python-reinsert/python_reinsert.py", component: "python_reinsert.wasm" },
     misbehaving: Source { file: "tests/languages/python/misbehaving.py", component: "python_misbehaving.wasm" },
-    install,
     componentize,
 };
-
-fn install(tools: &Path) -> Result<(), Unavailable> {
-    tool::fetch(
-        Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
-            .args(["--only-binary=:all:", "--require-hashes", "--target", "packages", "--requirement"])
-            .arg("requirements.txt")
-            .current_dir(tools),
-    )
-}
 
 fn componentize(build: &Build) -> Result<()> {
     let file = build.source.file_name().context("a source has a name")?;

@@ -117,9 +117,8 @@ impl Command {
 
 /// psql's `\d`, and whatever else looks into catalogs, gets to know where it is.
 fn no_catalog(refused: Refused) -> Refused {
-    if refused.code != code::UNSUPPORTED
-        && refused.code != code::UNKNOWN_COLUMN
-        && refused.code != code::UNKNOWN_FUNCTION
+    // What is unknown is a column, a function, or a type such as regproc.
+    if ![code::UNSUPPORTED, code::UNKNOWN_COLUMN, code::UNKNOWN_FUNCTION, code::UNKNOWN_OBJECT].contains(&refused.code)
     {
         return refused;
     }

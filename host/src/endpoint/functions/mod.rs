@@ -171,6 +171,12 @@ mod tests {
         let good = status("{\"ruvector.dag_healing_threshold\":\"0.2\"}");
         check(&good, shop, Role::Admin, Ok("\"source\":\"session\""), &[]).await;
         check(&status("{\"ruvector.dag_healing_threshold\":\"lots\"}"), shop, Role::Admin, Err("22023"), &[]).await;
+        // `{"caller":"bob","role":"reader","function":"ruvector_dag_repair_history","arguments":["docs"]}`
+        let digits = "7b2263616c6c6572223a22626f62222c22726f6c65223a22726561646572222c2266756e6374696f6e223a227275766563\
+                      746f725f6461675f7265706169725f686973746f7279222c22617267756d656e7473223a5b22646f6373225d7d";
+        // `[{`
+        check(&format!("SELECT pgheal.forward('{digits}')"), shop, Role::Admin, Ok("5b7b22"), &[]).await;
+        check("SELECT pgheal.forward('7b7')", shop, Role::Admin, Err("22023"), &[]).await;
         check(&call("reader", "set_config", ""), shop, Role::Admin, Err("42883"), &[]).await;
         check(&call("reader", "forward", ""), shop, Role::Admin, Err("42883"), &[]).await;
         check("SELECT pgheal.forward('hello')", shop, Role::Admin, Err("22023"), &[]).await;

@@ -16,7 +16,7 @@ struct Known {
     answer: fn(&Context, Arguments) -> Result<Value, Refused>,
 }
 
-static KNOWN: [Known; 15] = [
+static KNOWN: [Known; 16] = [
     plain("version", Kind::Text, |_, _| {
         Ok(Value::Text(format!("PostgreSQL {SERVER_VERSION}: the endpoint of a pgheal daemon, not a database")))
     }),
@@ -47,6 +47,17 @@ static KNOWN: [Known; 15] = [
                 Err(refused) if missing_ok && refused.code == code::UNKNOWN_OBJECT => Ok(Value::Null),
                 shown => shown.map(Value::Text),
             }
+        },
+    },
+    // Which types there are is what drivers ask for before they use one of an extension.
+    Known {
+        name: "to_regtype",
+        result: Kind::Int8,
+        arguments: || vec![Argument::new("name", Kind::Text)],
+        answer: |_, mut arguments| {
+            let name = arguments.text("name")?.trim().to_ascii_lowercase();
+            let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+            Ok(Value::of(Kind::named(name), |kind| Value::Int(kind.oid().into())))
         },
     },
     Known {

@@ -26,6 +26,8 @@ pub enum Expression {
     },
     Concat(Box<Expression>, Box<Expression>),
     JsonbPretty(Box<Expression>),
+    /// `oid::regtype`: the type's name.
+    TypeName(Box<Expression>),
     /// Asked once a statement, before there are rows.
     Call(&'static dyn Function, Vec<Expression>),
 }
@@ -75,6 +77,7 @@ impl Expression {
                 }
                 Expression::Concat(a, b) => Expression::Concat(settle(a).await?, settle(b).await?),
                 Expression::JsonbPretty(inner) => Expression::JsonbPretty(settle(inner).await?),
+                Expression::TypeName(inner) => Expression::TypeName(settle(inner).await?),
                 settled @ (Expression::Value(_) | Expression::Column(_)) => settled,
             })
         })
@@ -127,6 +130,14 @@ impl Expression {
                     _ => Value::Null,
                 }
             }
+            // As in PostgreSQL, what is no type is its number.
+            Expression::TypeName(inner) => match inner.evaluate(row)? {
+                Value::Int(oid) => {
+                    let kind = Kind::ALL.into_iter().find(|kind| i64::from(kind.oid()) == oid);
+                    Value::Text(kind.map_or_else(|| oid.to_string(), |kind| kind.name().to_owned()))
+                }
+                _ => Value::Null,
+            },
             Expression::JsonbPretty(inner) => match inner.evaluate(row)? {
                 Value::Json(json) => Value::Text(format!("{json:#}")),
                 _ => Value::Null,
@@ -141,7 +152,8 @@ impl Expression {
             Expression::Cast(inner, _)
             | Expression::Not(inner)
             | Expression::IsNull(inner)
-            | Expression::JsonbPretty(inner) => inner.has_columns(),
+            | Expression::JsonbPretty(inner)
+            | Expression::TypeName(inner) => inner.has_columns(),
             Expression::Compare(a, _, b)
             | Expression::And(a, b)
             | Expression::Or(a, b)

@@ -56,6 +56,10 @@ impl Planner<'_> {
                     )),
                 }
             }
+            Expr::Cast { expr, data_type, .. } if is_regtype(data_type) => {
+                let planned = self.at(expr, Some(Kind::Int8), depth)?;
+                Ok((Expression::TypeName(Box::new(implicit(planned, Kind::Int8)?)), Kind::Text))
+            }
             Expr::Cast { expr, data_type, .. } => {
                 let kind = kind_of(data_type)?;
                 let (inner, found) = self.at(expr, Some(kind), depth)?;
@@ -332,6 +336,10 @@ fn cast(expression: Expression, found: Kind, wanted: Kind) -> Expression {
 
 fn mismatch(left: &str, op: &BinaryOperator, right: &str) -> Refused {
     Refused::new(code::UNKNOWN_FUNCTION, format!("operator does not exist: {left} {op} {right}"))
+}
+
+fn is_regtype(data_type: &DataType) -> bool {
+    matches!(data_type.to_string().to_ascii_lowercase().as_str(), "regtype" | "pg_catalog.regtype")
 }
 
 fn kind_of(data_type: &DataType) -> Result<Kind, Refused> {

@@ -34,6 +34,8 @@ pub enum Value {
 }
 
 impl Kind {
+    pub const ALL: [Kind; 7] = [Kind::Bool, Kind::Int8, Kind::Int4, Kind::Text, Kind::Float8, Kind::Time, Kind::Jsonb];
+
     pub fn oid(self) -> u32 {
         match self {
             Kind::Bool => 16,
@@ -44,6 +46,36 @@ impl Kind {
             Kind::Jsonb => 3802,
             Kind::Time => 1184,
         }
+    }
+
+    /// Of the type of its arrays.
+    pub fn array_oid(self) -> u32 {
+        match self {
+            Kind::Bool => 1000,
+            Kind::Int4 => 1007,
+            Kind::Int8 => 1016,
+            Kind::Float8 => 1022,
+            Kind::Text => 1009,
+            Kind::Jsonb => 3807,
+            Kind::Time => 1185,
+        }
+    }
+
+    /// `pg_type.typname`
+    pub fn short_name(self) -> &'static str {
+        match self {
+            Kind::Bool => "bool",
+            Kind::Int4 => "int4",
+            Kind::Int8 => "int8",
+            Kind::Float8 => "float8",
+            Kind::Time => "timestamptz",
+            Kind::Text | Kind::Jsonb => self.name(),
+        }
+    }
+
+    /// By either name; None for a type that there is not.
+    pub fn named(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name || kind.short_name() == name)
     }
 
     /// `pg_type.typlen`

@@ -14,7 +14,7 @@ struct Known {
     rows: fn(&Context) -> Vec<Row>,
 }
 
-static KNOWN: [Known; 8] = [
+static KNOWN: [Known; 9] = [
     Known {
         schema: "information_schema",
         name: "schemata",
@@ -137,6 +137,21 @@ static KNOWN: [Known; 8] = [
     },
     Known {
         schema: "pg_catalog",
+        name: "pg_type",
+        is_function: false,
+        columns: &[
+            ("oid", Kind::Int8),
+            ("typname", Kind::Text),
+            ("typlen", Kind::Int4),
+            ("typtype", Kind::Text),
+            ("typdelim", Kind::Text),
+            ("typelem", Kind::Int8),
+            ("typarray", Kind::Int8),
+        ],
+        rows: |_| Kind::ALL.map(type_row).to_vec(),
+    },
+    Known {
+        schema: "pg_catalog",
         name: "pg_settings",
         is_function: false,
         columns: &[("name", Kind::Text), ("setting", Kind::Text)],
@@ -159,6 +174,18 @@ const UTF8: i64 = 6;
 fn settings(context: &Context) -> Vec<Row> {
     let row = |(name, value): (&str, String)| vec![Value::text(name), Value::Text(value)];
     context.session.client.all().into_iter().map(row).collect()
+}
+
+fn type_row(kind: Kind) -> Row {
+    vec![
+        Value::Int(kind.oid().into()),
+        Value::text(kind.short_name()),
+        Value::Int(kind.size().into()),
+        Value::text("b"),
+        Value::text(","),
+        Value::Int(0),
+        Value::Int(kind.array_oid().into()),
+    ]
 }
 
 pub(super) fn all() -> impl Iterator<Item = &'static dyn Table> {

@@ -45,14 +45,14 @@ BEGIN
         RETURN jsonb_build_object('unreachable', coalesce(nullif(detail, ''), message));
     END;
     BEGIN
-        -- A standard string: backslashes are themselves.
+        -- In digits, and so is the answer: dblink speaks in the database's encoding, and the daemon in UTF-8.
         IF pgheal.link_send('pgheal.daemon',
-            'SELECT pgheal.forward(''' || replace(request::text, '''', '''''') || ''')') <> 1 THEN
+            'SELECT pgheal.forward(''' || encode(convert_to(request::text, 'UTF8'), 'hex') || ''')') <> 1 THEN
             RETURN jsonb_build_object('unreachable', 'The connection was lost when the request was sent.');
         END IF;
         WHILE pgheal.link_is_busy('pgheal.daemon') LOOP
             PERFORM pg_sleep(pause);
-            pause := least(pause * 1.5, 0.02);
+            pause := least(pause * 1.2, 0.005);
         END LOOP;
         reply := pgheal.link_result('pgheal.daemon');
         PERFORM pgheal.link_close('pgheal.daemon');
@@ -66,7 +66,7 @@ BEGIN
             'detail', nullif(detail, ''), 'hint', nullif(hint, '')));
     END;
     BEGIN
-        RETURN jsonb_build_object('answer', coalesce(reply::jsonb, 'null'));
+        RETURN jsonb_build_object('answer', coalesce(convert_from(decode(reply, 'hex'), 'UTF8')::jsonb, 'null'));
     EXCEPTION WHEN data_exception THEN
         RETURN jsonb_build_object('unreachable', 'What answers there is not pgheal.');
     END;

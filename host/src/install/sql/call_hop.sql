@@ -110,7 +110,7 @@ BEGIN
             format('SELECT pgheal.ask_daemon(%L, %L)', envelope, pgheal.proof_of(envelope)));
         WHILE in_time AND pgheal.link_is_busy('pgheal.hop') LOOP
             PERFORM pg_sleep(pause);
-            pause := least(pause * 1.5, 0.02);
+            pause := least(pause * 1.2, 0.005);
             in_time := clock_timestamp() < deadline;
         END LOOP;
         IF in_time THEN

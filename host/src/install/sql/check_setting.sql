@@ -1,7 +1,7 @@
 -- A setting `ruvector.*` is a placeholder to PostgreSQL and takes any text. Gives the value in one spelling, or refuses
--- it with its range.
+-- it with its range. A database's extra_float_digits must not round what travels.
 CREATE OR REPLACE FUNCTION pgheal.check_setting(name text, value text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $function$
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 AS $function$
 DECLARE
     is_valid boolean := false;
     range text;

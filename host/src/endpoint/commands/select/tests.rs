@@ -41,6 +41,11 @@ async fn expressions_without_a_table_are_calculated() {
     check("SELECT pg_catalog.current_setting('search_path')", Ok("pgheal, public")).await;
     check("SELECT current_setting('no.such', true)", Ok("NULL")).await;
     check("SELECT 1 WHERE false", Ok("")).await;
+    check("SELECT typname, oid::regtype::text FROM pg_type t WHERE t.oid = to_regtype('jsonb')", Ok("jsonb|jsonb"))
+        .await;
+    check("SELECT typarray, 20::pg_catalog.regtype FROM pg_catalog.pg_type WHERE typname = 'int8'", Ok("1016|bigint"))
+        .await;
+    check("SELECT oid FROM pg_type WHERE oid = pg_catalog.to_regtype('vector')", Ok("")).await;
     check(
         "SELECT set_config('bytea_output','hex',false) FROM pg_show_all_settings() WHERE name = 'bytea_output'",
         Ok("hex"),
@@ -53,6 +58,8 @@ async fn mistakes_have_their_sqlstate() {
     check("SELECT nothing FROM pgheal.issues", Err("42703")).await;
     check("SELECT * FROM pgheal.nothing", Err("42P01")).await;
     check("SELECT * FROM pg_catalog.pg_class", Err("0A000")).await;
+    check("SELECT 'ruvector_dag_repair'::pg_catalog.regproc::pg_catalog.oid", Err("0A000")).await;
+    check("SELECT 'x'::no_such_type", Err("42704")).await;
     check("SELECT nothing()", Err("42883")).await;
     check("SELECT * FROM nothing()", Err("42883")).await;
     check("SELECT *", Err("42601")).await;

@@ -1,6 +1,20 @@
+//! Programs and packages of others that the project is built and tested with.
+
+mod pinned;
+
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+
+pub use pinned::Tools;
+
+/// Set to 1 where a tool that is not there is a failure and not a reason to go on without it.
+pub const REQUIRED: &str = "PGHEAL_REQUIRE_LANGUAGES";
+
+pub fn is_required() -> bool {
+    std::env::var(REQUIRED).is_ok_and(|value| value == "1")
+}
 
 /// Why a language's tools cannot be used here.
 pub struct Unavailable(pub String);
@@ -19,6 +33,17 @@ pub fn check(program: &str) -> Result<(), Unavailable> {
 /// Fetches tools. Without a network there are none, which is no failure of a build.
 pub fn fetch(command: &mut Command) -> Result<(), Unavailable> {
     run(command).map_err(|error| Unavailable(format!("its tools cannot be fetched: {error:#}")))
+}
+
+/// Python packages, with exactly the hashes of `requirements.txt`, into `packages`.
+pub fn pip_install(directory: &Path) -> Result<(), Unavailable> {
+    fetch(
+        Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
+            .args(["--only-binary=:all:", "--require-hashes", "--target", "packages", "--requirement"])
+            .arg("requirements.txt")
+            .current_dir(directory),
+    )
 }
 
 /// Runs a tool to its end.
