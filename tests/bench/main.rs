@@ -2,6 +2,7 @@
 
 mod audit;
 mod heal;
+mod targets;
 mod world;
 
 use anyhow::{Result, bail};
@@ -16,6 +17,7 @@ async fn main() -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("audit") => audit::run(&world, large).await,
         Some("heal") => heal::run(&world, large).await,
-        _ => bail!("usage: pgheal-bench audit|heal [--large]; better: cargo xtask bench"),
+        Some("targets") => targets::run(&world).await,
+        _ => bail!("usage: pgheal-bench audit|heal|targets [--large]; better: cargo xtask bench"),
     }
 }

@@ -1,14 +1,13 @@
 //! All of it together: the program as a daemon, its endpoint, the functions in the database, and the specification's SQL
 //! line by line, through the functions and at the endpoint.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use pgheal_test_server::{Client, single};
 use serde_json::Value;
 
-use super::support::{ConfigFile, SICK_OPTIONS, World, fill_table, grouped_rows, pgheal_with, start};
+use super::support::{ConfigFile, SICK_OPTIONS, World, fill_table, free_port, grouped_rows, pgheal_with, start};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 /// What an answer may take while its caller holds locks; the functions' own limit is 10 s.
@@ -104,11 +103,6 @@ async fn the_specifications_sql_against_a_daemon() -> Result<()> {
     let message = away.as_db_error().map(|error| error.message().to_owned()).unwrap_or_default();
     ensure!(message.contains("not reachable") && message.contains("last seen"), "{message}");
     Ok(())
-}
-
-/// Nobody else takes it in the moment between.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 async fn answer(client: &Client, sql: &str) -> Result<Value> {

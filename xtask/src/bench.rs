@@ -20,6 +20,8 @@ pub enum Bench {
         #[arg(long)]
         large: bool,
     },
+    /// The cycles of seven databases beside three others: all well, and those three in trouble (about five minutes)
+    Targets,
 }
 
 /// The measuring is in a program of its own, `tests/bench`, which links the product's library.
@@ -27,6 +29,7 @@ pub fn run(workspace: &Path, bench: &Bench) -> Result<ExitCode> {
     let (name, large) = match bench {
         Bench::Audit { large } => ("audit", large),
         Bench::Heal { large } => ("heal", large),
+        Bench::Targets => ("targets", &false),
     };
     let install = setup::all(workspace)?;
     cargo::build_benches(workspace)?;
