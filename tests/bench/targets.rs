@@ -13,10 +13,10 @@ use pgheal_test_server::{Server, ServerOptions, execute, spread};
 
 use super::world::{World, median, table};
 
-/// Targets that nothing happens to, each with an index of this many rows. With the least interval, two cores are busy
-/// for about half of the time: a cycle seldom waits for another one.
+/// Targets that nothing happens to, each with an index of this many rows: so few that with the least interval a cycle
+/// seldom waits for another one's processor.
 const WELL: usize = 7;
-const ROWS: usize = 2_000;
+const ROWS: usize = 500;
 const INTERVAL_MS: u64 = 1_000;
 /// All well, then three in trouble, and again: what two phases of a kind differ by is the machine's noise.
 const ROUNDS: usize = 3;
@@ -156,9 +156,10 @@ impl Ten {
             create_hnsw(&client, "documents_idx", "documents", HnswOptions { m: 16, ef_construction: 64 }).await?;
             add(&name(target), &world.server.url(&name(target)));
         }
-        let [frozen, restarts] = [own_server(world)?, own_server(world)?];
-        add("frozen", &lock(&frozen).url("postgres"));
-        add("restarts", &lock(&restarts).url("postgres"));
+        let frozen = own_server(world, "frozen").await?;
+        add("frozen", &lock(&frozen).url("frozen"));
+        let restarts = own_server(world, "restarts").await?;
+        add("restarts", &lock(&restarts).url("restarts"));
         let client = world.database("refused").await?;
         execute(
             &client,
@@ -272,9 +273,11 @@ fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
-fn own_server(world: &World) -> Result<OwnServer> {
+async fn own_server(world: &World, database: &str) -> Result<OwnServer> {
     let settings = vec![("autovacuum".to_owned(), "off".to_owned())];
-    Ok(Arc::new(Mutex::new(Server::start_with(world.server.install(), &ServerOptions { settings })?)))
+    let server = Server::start_with(world.server.install(), &ServerOptions { settings })?;
+    server.create_database(database, &["vector", "pageinspect"]).await?;
+    Ok(Arc::new(Mutex::new(server)))
 }
 
 /// As a server does whose supervisor starts it again. Gives how often.
