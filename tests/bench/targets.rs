@@ -18,9 +18,9 @@ use super::world::{World, median, table};
 const WELL: usize = 7;
 const ROWS: usize = 500;
 const INTERVAL_MS: u64 = 1_000;
-/// All well, then three in trouble, and again: what two phases of a kind differ by is the machine's noise.
-const ROUNDS: usize = 3;
-const PHASE: Duration = Duration::from_secs(40);
+/// All well, then three in trouble, and again: what rounds differ by is the noise of the machine, and short ones share it.
+const ROUNDS: usize = 8;
+const PHASE: Duration = Duration::from_secs(15);
 const RESTART_EVERY: Duration = Duration::from_secs(5);
 const GOAL: f64 = 1.10;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -56,9 +56,13 @@ impl Compared {
         Compared { well: all(&mut well), troubled: all(&mut troubled) }
     }
 
+    fn ratio(&self) -> f64 {
+        self.troubled / self.well
+    }
+
     fn cells(&self) -> [String; 3] {
         let ms = |value: f64| format!("{value:.1} ms");
-        [ms(self.well), ms(self.troubled), format!("{:.3}", self.troubled / self.well)]
+        [ms(self.well), ms(self.troubled), format!("{:.3}", self.ratio())]
     }
 }
 
@@ -126,6 +130,20 @@ fn print(well: &[Vec<Cycles>], troubled: &[Vec<Cycles>]) -> Result<()> {
         "medians of the cycles of {WELL} targets ({ROWS} rows each, every {INTERVAL_MS} ms) beside three others: all well, and one \
          stopped, one restarting every {} s, one with a wrong password\n{found}",
         RESTART_EVERY.as_secs()
+    );
+    let of_rounds = |values: fn(&Cycles) -> &Vec<f64>| {
+        let rounds = well.iter().zip(troubled);
+        median(
+            &mut rounds
+                .map(|(well, troubled)| Compared::of(well.iter(), troubled.iter(), values).ratio())
+                .collect::<Vec<_>>(),
+        )
+    };
+    println!(
+        "medians of the rounds' ratios: {:.3} of a cycle, {:.3} from start to start (goal <= {GOAL:.2}); rounds that differ much \
+         tell of a busy machine",
+        of_rounds(|cycles| &cycles.durations),
+        of_rounds(|cycles| &cycles.start_to_start)
     );
     Ok(())
 }
