@@ -12,7 +12,7 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(code) => ExitCode::from(code.as_u8()),
         Err(error) => {
-            eprintln!("pgheal: {error:#}");
+            pgheal::cli::fail(&error);
             ExitCode::from(pgheal::cli::exit_code_of(&error).as_u8())
         }
     }

@@ -3,6 +3,7 @@
 mod audit;
 mod heal;
 mod status;
+mod targets;
 mod world;
 
 use anyhow::{Result, bail};
@@ -18,6 +19,7 @@ async fn main() -> Result<()> {
         Some("audit") => audit::run(&world, large).await,
         Some("heal") => heal::run(&world, large).await,
         Some("status") => status::run(&world).await,
-        _ => bail!("usage: pgheal-bench audit|heal|status [--large]; better: cargo xtask bench"),
+        Some("targets") => targets::run(&world).await,
+        _ => bail!("usage: pgheal-bench audit|heal|status|targets [--large]; better: cargo xtask bench"),
     }
 }

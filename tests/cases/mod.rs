@@ -16,6 +16,7 @@ mod hostile;
 mod install;
 mod languages;
 mod lifecycle;
+mod output;
 mod telemetry;
 mod under_load;
 mod whole;

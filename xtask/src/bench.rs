@@ -22,6 +22,8 @@ pub enum Bench {
     },
     /// ruvector_dag_healing_status() at the endpoint and through the function, beside SELECT 1
     Status,
+    /// The cycles of seven databases beside three others: all well, and those three in trouble (about five minutes)
+    Targets,
 }
 
 /// The measuring is in a program of its own, `tests/bench`, which links the product's library.
@@ -30,6 +32,7 @@ pub fn run(workspace: &Path, bench: &Bench) -> Result<ExitCode> {
         Bench::Audit { large } => ("audit", large),
         Bench::Heal { large } => ("heal", large),
         Bench::Status => ("status", &false),
+        Bench::Targets => ("targets", &false),
     };
     let install = setup::all(workspace)?;
     cargo::build_benches(workspace)?;

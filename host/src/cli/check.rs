@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::arguments::CheckCommand;
 use super::report::{IndexReport, Proposal, Report};
 use super::{ExitStatus, policies, progress, report};
+use crate::cli::output::say;
 use crate::components::{Policies, PolicyHost, RefusingHost};
 use crate::config::Config;
 use crate::heal::detect::Verdict;
@@ -18,9 +19,9 @@ pub(super) async fn check(command: CheckCommand) -> anyhow::Result<ExitStatus> {
     let report = look(&connector, &config, &command, progress.as_ref()).await?;
     drop(progress);
     if command.json {
-        println!("{}", serde_json::to_string_pretty(&report::to_json(&report))?);
+        say!("{}", serde_json::to_string_pretty(&report::to_json(&report))?);
     } else {
-        println!("{}", report::to_table(&report));
+        say!("{}", report::to_table(&report));
     }
     Ok(status(&report))
 }

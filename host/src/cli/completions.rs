@@ -1,6 +1,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
+use super::output::say_as_is;
 use super::{Arguments, ExitStatus};
 
 #[derive(Debug, Args)]
@@ -11,8 +12,7 @@ pub(super) struct CompletionsCommand {
 pub(super) fn completions(command: &CompletionsCommand) -> anyhow::Result<ExitStatus> {
     let mut text = Vec::new();
     clap_complete::generate(command.shell, &mut Arguments::command(), "pgheal", &mut text);
-    // A reader that has read enough is no error: `pgheal completions bash | head`.
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), &text);
+    say_as_is!("{}", String::from_utf8_lossy(&text));
     Ok(ExitStatus::Healthy)
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::arguments::{CheckCommand, HealCommand};
 use super::{ExitStatus, check, policies, progress, report};
+use crate::cli::output::say;
 use crate::heal::Healer;
 use crate::model::{Issue, Outcome, RepairRecord, Severity};
 use crate::postgres::Connector;
@@ -43,11 +44,11 @@ pub(super) async fn heal(command: HealCommand) -> anyhow::Result<ExitStatus> {
                 .map(|(index, reason)| json!({"index": index, "reason": reason})).collect::<Vec<_>>(),
             "repairs": cycle.repairs_completed,
         });
-        println!("{}", serde_json::to_string_pretty(&document)?);
+        say!("{}", serde_json::to_string_pretty(&document)?);
     } else {
         print_summary(&found, &cycle.repairs_completed, &cycle.detected_issues);
         for (index, reason) in &cycle.failed_checks {
-            println!("{index} could not be measured: {reason}");
+            say!("{index} could not be measured: {reason}");
         }
     }
     Ok(status(&cycle.repairs_completed, &cycle.detected_issues, cycle.failed_checks.is_empty()))
@@ -55,16 +56,16 @@ pub(super) async fn heal(command: HealCommand) -> anyhow::Result<ExitStatus> {
 
 fn print_summary(found: &[Issue], repairs: &[RepairRecord], left: &[Issue]) {
     if found.is_empty() {
-        println!("Nothing to heal.");
+        say!("Nothing to heal.");
         return;
     }
-    println!("{}", report::repairs_table(repairs));
+    say!("{}", report::repairs_table(repairs));
     if left.is_empty() {
-        println!("No issue is left.");
+        say!("No issue is left.");
     } else {
-        println!("Left:");
+        say!("Left:");
         for issue in left {
-            println!("  {} {}", issue.id, report::issue_line(issue));
+            say!("  {} {}", issue.id, report::issue_line(issue));
         }
     }
 }

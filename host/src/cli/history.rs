@@ -1,5 +1,6 @@
 use super::arguments::HistoryCommand;
 use super::{ExitStatus, report};
+use crate::cli::output::say;
 use crate::postgres::{Connector, Journal};
 
 /// How many repairs are shown at the most.
@@ -13,13 +14,13 @@ pub(super) async fn history(command: HistoryCommand) -> anyhow::Result<ExitStatu
         None => None,
     };
     if command.json {
-        println!("{}", serde_json::to_string_pretty(&records.unwrap_or_default())?);
+        say!("{}", serde_json::to_string_pretty(&records.unwrap_or_default())?);
         return Ok(ExitStatus::Healthy);
     }
     match records {
-        None => println!("pgheal has not repaired anything in this database."),
-        Some(records) if records.is_empty() => println!("No repair in the last {} days.", command.days),
-        Some(records) => println!("{}", report::repairs_table(&records)),
+        None => say!("pgheal has not repaired anything in this database."),
+        Some(records) if records.is_empty() => say!("No repair in the last {} days.", command.days),
+        Some(records) => say!("{}", report::repairs_table(&records)),
     }
     Ok(ExitStatus::Healthy)
 }

@@ -2,6 +2,7 @@ use anyhow::{Context, bail};
 
 use super::ExitStatus;
 use super::arguments::{InstallCommand, UninstallCommand};
+use crate::cli::output::{aside, say, say_as_is};
 use crate::install::{self, Installed, Parameters};
 use crate::postgres::Connector;
 
@@ -24,7 +25,7 @@ pub(super) async fn install(command: InstallCommand) -> anyhow::Result<ExitStatu
         bail!("--password-env {variable:?} is no name of an environment variable");
     }
     if command.print {
-        print!("{}", install::printed_install(&parameters, &variable));
+        say_as_is!("{}", install::printed_install(&parameters, &variable));
         return Ok(ExitStatus::Healthy);
     }
     let connector = Connector::parse(&command.url)?;
@@ -47,41 +48,41 @@ pub(super) async fn install(command: InstallCommand) -> anyhow::Result<ExitStatu
 
 fn tell(installed: &Installed, parameters: &Parameters) {
     for warning in &installed.warnings {
-        eprintln!("warning: {warning}");
+        aside!("warning: {warning}");
     }
-    println!("pgheal's functions (version {}) are installed in database {}.", installed.version, installed.database);
+    say!("pgheal's functions (version {}) are installed in database {}.", installed.version, installed.database);
     match &installed.daemon_problem {
-        None if installed.hop_problem.is_none() => println!("The daemon answers at {}.", parameters.endpoint),
+        None if installed.hop_problem.is_none() => say!("The daemon answers at {}.", parameters.endpoint),
         None => {}
-        Some(problem) => println!(
+        Some(problem) => say!(
             "The daemon does not answer yet: {problem}\nIts pgheal.toml needs, besides [endpoint]:\n\n  \
              [endpoint.user.{}]\n  password_env = \"...\"    # or password_file\n  role = \"admin\"\n  forwards = true\n",
             parameters.user
         ),
     }
     if !installed.has_page_reader {
-        println!("There is no page reader here: it needs a superuser and the extension pageinspect.");
+        say!("There is no page reader here: it needs a superuser and the extension pageinspect.");
     }
-    println!("Who may call them: GRANT pgheal_reader (or pgheal_operator, pgheal_admin) TO somebody;");
+    say!("Who may call them: GRANT pgheal_reader (or pgheal_operator, pgheal_admin) TO somebody;");
     if parameters.daemon_role.is_none() {
-        println!("A daemon whose role is no superuser: install again with --daemon-role ROLE.");
+        say!("A daemon whose role is no superuser: install again with --daemon-role ROLE.");
     }
 }
 
 pub(super) async fn uninstall(command: UninstallCommand) -> anyhow::Result<ExitStatus> {
     if command.print {
-        print!("{}", install::printed_uninstall());
+        say_as_is!("{}", install::printed_uninstall());
         return Ok(ExitStatus::Healthy);
     }
     let connector = Connector::parse(&command.url)?;
     let done = install::uninstall(&connector).await.context(connector.server().to_owned())?;
     if done.was_installed {
-        println!("pgheal's functions are gone from database {}.", done.database);
+        say!("pgheal's functions are gone from database {}.", done.database);
     } else {
-        println!("pgheal's functions were not installed in database {}.", done.database);
+        say!("pgheal's functions were not installed in database {}.", done.database);
     }
     for left in &done.left {
-        println!("  {left}");
+        say!("  {left}");
     }
     Ok(ExitStatus::Healthy)
 }

@@ -8,6 +8,7 @@ mod heal;
 mod history;
 mod install;
 mod man;
+mod output;
 mod policies;
 mod policy;
 mod progress;
@@ -25,6 +26,22 @@ use crate::telemetry::{self, Logging};
 
 /// Carries out the command; the exit status tells scripts what came of it.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitStatus> {
+    let status = carry_out(arguments).await?;
+    match output::finish() {
+        Ok(()) => Ok(status),
+        Err(error) => {
+            fail(&error);
+            Ok(status.max(ExitStatus::Usage))
+        }
+    }
+}
+
+/// Tells why a command ended early.
+pub fn fail(error: &anyhow::Error) {
+    output::aside!("pgheal: {error:#}");
+}
+
+async fn carry_out(arguments: Arguments) -> anyhow::Result<ExitStatus> {
     match arguments.command {
         Command::Check(command) => check::check(command).await,
         Command::Heal(command) => heal::heal(command).await,

@@ -7,6 +7,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use super::ExitStatus;
 use super::arguments::StatusCommand;
+use crate::cli::output::say;
 use crate::postgres::{Connector, Session};
 
 /// A daemon answers this from its memory; one that does not is stuck.
@@ -27,12 +28,12 @@ pub(super) async fn status(command: StatusCommand) -> anyhow::Result<ExitStatus>
     if command.json {
         let [targets, indexes, repairs] = [&status.targets, &status.indexes, &status.repairs].map(Answer::json);
         let document = json!({"targets": targets, "indexes": indexes, "active_repairs": repairs});
-        println!("{document:#}");
+        say!("{document:#}");
     } else {
-        println!("{}", status.targets.table());
+        say!("{}", status.targets.table());
         for (title, answer) in [("Indexes", &status.indexes), ("Repairs that run", &status.repairs)] {
             if !answer.rows.is_empty() {
-                println!("\n{title}\n{}", answer.table());
+                say!("\n{title}\n{}", answer.table());
             }
         }
     }

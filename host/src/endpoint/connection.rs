@@ -33,7 +33,7 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: Socket, peer: String, pen
         Ok(Ok(Some(session))) => session,
         Ok(Ok(None)) => return,
         Ok(Err(Failure::Refused { wire, refused, user })) => {
-            if let Some(held_back) = shared.refusals.pass() {
+            if let Some(held_back) = shared.told.refusals.pass() {
                 tracing::warn!(peer, user = ?user, code = refused.code, held_back, "log-in refused: {refused}");
             }
             let mut wire = wire;
@@ -42,13 +42,13 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: Socket, peer: String, pen
             return;
         }
         Ok(Err(Failure::Lost(error))) => {
-            if let Some(held_back) = shared.losses.pass() {
+            if let Some(held_back) = shared.told.losses.pass() {
                 tracing::info!(peer, held_back, "a connection was lost before its log-in: {error}");
             }
             return;
         }
         Err(_) => {
-            if let Some(held_back) = shared.losses.pass() {
+            if let Some(held_back) = shared.told.timeouts.pass() {
                 tracing::warn!(peer, held_back, "a connection did not log in within {:?}", access.login_timeout);
             }
             return;
@@ -59,7 +59,7 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: Socket, peer: String, pen
         Ended::Left => {}
         Ended::Lost(error) => tracing::debug!(peer, "a session was lost: {error}"),
         Ended::Refused(refused) => {
-            if let Some(held_back) = shared.refusals.pass() {
+            if let Some(held_back) = shared.told.endings.pass() {
                 tracing::warn!(peer, code = refused.code, held_back, "a session was ended: {refused}");
             }
         }

@@ -111,14 +111,14 @@ impl Listener {
                         }
                         connections.spawn(connection::serve(Arc::clone(&shared), socket, peer, pending));
                     } else {
-                        if let Some(held_back) = shared.floods.pass() {
+                        if let Some(held_back) = shared.told.floods.pass() {
                             tracing::warn!(peer, held_back, "too many connections are logging in; this one is refused");
                         }
                         turn_away(&socket);
                     }
                 }
                 Err(error) => {
-                    if let Some(held_back) = shared.floods.pass() {
+                    if let Some(held_back) = shared.told.failures.pass() {
                         tracing::error!(held_back, "connections cannot be accepted: {error}");
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;

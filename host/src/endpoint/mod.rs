@@ -48,9 +48,24 @@ struct Shared {
     admission: Arc<Admission>,
     cancels: Arc<Cancels>,
     stop: watch::Sender<bool>,
+    told: Told,
+}
+
+/// When each kind of trouble was logged last: one kind does not hide another.
+#[derive(Default)]
+struct Told {
+    /// Connections that are turned away.
     floods: Throttle,
+    /// Connections that cannot be accepted.
+    failures: Throttle,
+    /// Connections that are gone before their log-in.
     losses: Throttle,
+    /// Those that do not log in.
+    timeouts: Throttle,
+    /// Log-ins that are refused.
     refusals: Throttle,
+    /// Sessions that had to go.
+    endings: Throttle,
 }
 
 impl Shared {
@@ -71,9 +86,7 @@ pub async fn serve(config: &EndpointConfig, engine: Arc<dyn Engine>) -> anyhow::
         admission: Arc::default(),
         cancels: Arc::default(),
         stop: watch::Sender::new(false),
-        floods: Throttle::default(),
-        losses: Throttle::default(),
-        refusals: Throttle::default(),
+        told: Told::default(),
     });
     let mut bound = Vec::new();
     if let Some(address) = address {

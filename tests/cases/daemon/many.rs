@@ -3,55 +3,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use pgheal::daemon::api::{Caller, Engine, Refusal, Role, TargetState};
 use pgheal_test_server::execute;
 
 use super::Running;
 use crate::cases::support::{World, fill_table, grouped_rows, lock, own_server};
-
-/// Stops every process of a server, as a machine that hangs would; they go on when this is dropped.
-struct Frozen(Vec<i32>);
-
-impl Frozen {
-    fn freeze(world: &World) -> Result<Frozen> {
-        let data = lock(&world.server).data_directory();
-        let first_line = fs::read_to_string(data.join("postmaster.pid"))?;
-        let postmaster: i32 = first_line.lines().next().context("no pid")?.trim().parse()?;
-        // The postmaster first: then no child is added.
-        let mut frozen = Frozen(Vec::new());
-        frozen.stop(postmaster)?;
-        for entry in fs::read_dir("/proc")?.flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-            // After the name, which is in parentheses: the state, and the parent.
-            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
-            if parent == Some(&postmaster.to_string()) {
-                frozen.stop(pid)?;
-            }
-        }
-        ensure!(frozen.0.len() > 3, "that is no server: {:?}", frozen.0);
-        Ok(frozen)
-    }
-
-    fn stop(&mut self, pid: i32) -> Result<()> {
-        ensure!(signal("STOP", pid), "{pid} cannot be stopped");
-        self.0.push(pid);
-        Ok(())
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        for pid in &self.0 {
-            signal("CONT", *pid);
-        }
-    }
-}
-
-fn signal(name: &str, pid: i32) -> bool {
-    std::process::Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().is_ok_and(|s| s.success())
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_a_refusing_and_an_absent_one_leave_the_others_alone() -> Result<()> {
@@ -90,7 +47,7 @@ async fn a_frozen_a_refusing_and_an_absent_one_leave_the_others_alone() -> Resul
         running.until("absent", "the failure", |view| matches!(view.state, TargetState::Failed { .. })).await?;
     assert!(format!("{:?}", absent.state).contains("cannot be reached"), "{absent:#?}");
 
-    let frozen = Frozen::freeze(&hangs)?;
+    let frozen = lock(&hangs.server).freeze()?;
     let began = Instant::now();
     let silent = running.until("hangs", "it is told", |view| matches!(view.state, TargetState::Failed { .. })).await?;
     assert!(format!("{:?}", silent.state).contains("does not answer"), "{silent:#?}");

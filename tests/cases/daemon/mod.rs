@@ -1,10 +1,12 @@
 //! The daemon's core: many databases at once, the lead, settings and their sources, repairs that somebody asks for.
 
+mod abused;
 mod asked;
 mod failover;
 mod many;
 mod program;
 mod settings;
+mod ten;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,3 @@
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -6,7 +5,7 @@ use pgheal_test_server::{Client, single};
 use serde_json::Value;
 use tokio::process::Child;
 
-use super::{ConfigFile, SICK_OPTIONS, World, fill_table, grouped_rows, pgheal_with, start};
+use super::{ConfigFile, SICK_OPTIONS, World, fill_table, free_port, grouped_rows, pgheal_with, start};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const PASSWORDS: [(&str, &str); 2] =
@@ -77,11 +76,6 @@ impl Attended {
         ensure!(self.daemon.try_wait()?.is_none(), "the daemon has ended");
         Ok(())
     }
-}
-
-/// Nobody else takes it in the moment between.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// The JSON that a statement gives.

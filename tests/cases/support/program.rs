@@ -1,3 +1,4 @@
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -65,16 +66,26 @@ pub async fn pgheal_with(arguments: &[&str], variables: &[(&str, &str)]) -> Resu
 
 /// Starts the program with its output in pipes. It ends with its value.
 pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Child> {
+    start_into(Stdio::piped(), arguments, variables)
+}
+
+/// The same with another stdout.
+pub fn start_into(stdout: Stdio, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Child> {
     let program = program();
     Command::new(&program)
         .args(arguments)
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+        .stdout(stdout)
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("{} cannot be run: set PGHEAL_BIN, or run `cargo xtask test`", program.display()))
+}
+
+/// A port for the program to listen on. Nobody else takes it in the moment between.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 fn program() -> PathBuf {

@@ -154,7 +154,7 @@ pub fn own_server(settings: &[(&str, &str)]) -> Result<SharedServer> {
 fn options() -> ServerOptions {
     let settings = [
         ("autovacuum", "off"),
-        ("max_connections", "60"),
+        ("max_connections", "120"),
         ("allow_in_place_tablespaces", "on"),
         ("log_lock_waits", "on"),
         ("log_line_prefix", "[%a] "),

@@ -4,6 +4,7 @@
 mod account;
 mod client;
 mod data;
+mod frozen;
 mod install;
 mod quality;
 pub mod scenarios;
@@ -14,6 +15,7 @@ pub use client::{Client, VectorParam, execute, single};
 pub use data::embeddings::Embeddings;
 pub use data::generate::{expand_real, noisy_copies, project, spread, tight_groups};
 pub use data::load::{Column, Row, load};
+pub use frozen::Frozen;
 pub use install::Install;
 pub use quality::{Neighbours, Quality, exact_neighbours, probe_rows, scan_quality};
 pub use server::{Server, ServerOptions};

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::account::Account;
 use crate::client::{Client, execute};
+use crate::frozen::Frozen;
 use crate::install::Install;
 
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -99,10 +100,23 @@ impl Server {
 
     /// Stops at once, as after a crash, and starts again on the same port: recovery included.
     pub fn crash_and_restart(&mut self) -> Result<()> {
-        if let Some(keeper) = self.keeper.take() {
-            keeper.stop(libc::SIGQUIT)?;
-        }
+        self.crash()?;
+        self.restart()
+    }
+
+    /// Stops at once: nothing is written that was not.
+    pub fn crash(&mut self) -> Result<()> {
+        self.keeper.take().map_or(Ok(()), |keeper| keeper.stop(libc::SIGQUIT))
+    }
+
+    /// Starts again on the same port, after a crash.
+    pub fn restart(&mut self) -> Result<()> {
         self.run()
+    }
+
+    /// Stops every process of the server until the value is dropped.
+    pub fn freeze(&self) -> Result<Frozen> {
+        Frozen::freeze(self.keeper.as_ref().context("the server does not run")?.pid)
     }
 
     fn initialise(&self, options: &ServerOptions) -> Result<()> {

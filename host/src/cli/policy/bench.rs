@@ -7,6 +7,7 @@ use comfy_table::{Table, presets};
 
 use super::super::ExitStatus;
 use super::test::sample_issue;
+use crate::cli::output::say;
 use crate::components::{CallBench, PolicyConfigs, PolicyKind, Timing, Trust};
 
 /// What a sandboxed compute-priority may cost: against bare wasmtime, and in absolute terms.
@@ -31,12 +32,12 @@ pub(super) async fn bench(command: &BenchCommand) -> anyhow::Result<ExitStatus> 
     let bench = match bench {
         Ok(bench) => bench,
         Err(failure) => {
-            println!("{failure}");
+            say!("{failure}");
             return Ok(ExitStatus::Issues);
         }
     };
-    println!("{} {}, sha256 {}", bench.info.kind, bench.info.name, bench.info.digest);
-    println!("{} samples of each, turn by turn\n", bench.sandboxed.samples);
+    say!("{} {}, sha256 {}", bench.info.kind, bench.info.name, bench.info.digest);
+    say!("{} samples of each, turn by turn\n", bench.sandboxed.samples);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["", "p50 us", "p99 us"]);
@@ -49,21 +50,21 @@ pub(super) async fn bench(command: &BenchCommand) -> anyhow::Result<ExitStatus> 
     if let Ok(bare) = &bench.bare {
         row(format!("bare wasmtime: fresh instance + {}, no fuel, no epochs", bench.function), bare);
     }
-    println!("{table}\n");
-    println!("fuel of a call: {}", bench.fuel);
-    println!("memory of an instance: {} KiB", bench.memory_bytes.div_ceil(1024));
+    say!("{table}\n");
+    say!("fuel of a call: {}", bench.fuel);
+    say!("memory of an instance: {} KiB", bench.memory_bytes.div_ceil(1024));
     match &bench.bare {
         Ok(bare) => {
             let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64().max(f64::MIN_POSITIVE);
             let at_median = ratio(bench.sandboxed.p50, bare.p50);
             let at_p99 = ratio(bench.sandboxed.p99, bare.p99);
-            println!("against bare wasmtime: {at_median:.2}x at the median, {at_p99:.2}x at p99");
+            say!("against bare wasmtime: {at_median:.2}x at the median, {at_p99:.2}x at p99");
             if bench.info.kind == PolicyKind::Prioritizer {
                 let verdict = if at_median <= GOAL_RATIO && bench.sandboxed.p50 <= GOAL { "reached" } else { "missed" };
-                println!("goal: p50 <= {} us and <= {GOAL_RATIO}x at the median: {verdict}", GOAL.as_micros());
+                say!("goal: p50 <= {} us and <= {GOAL_RATIO}x at the median: {verdict}", GOAL.as_micros());
             }
         }
-        Err(reason) => println!("against bare wasmtime: not measured: {reason}"),
+        Err(reason) => say!("against bare wasmtime: not measured: {reason}"),
     }
     Ok(ExitStatus::Healthy)
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::super::ExitStatus;
+use crate::cli::output::{aside, say};
 
 /// The program that compiles and makes components. It is apart from this one, so that a daemon beside a database
 /// carries no compiler's tools, and comes with the SDK, so that both speak the same version.
@@ -25,7 +26,7 @@ pub struct BuildCommand {
 
 pub(super) fn build(command: &BuildCommand) -> anyhow::Result<ExitStatus> {
     let component = build_crate(&command.dir, command.out.as_deref())?;
-    println!("{}", component.display());
+    say!("{}", component.display());
     Ok(ExitStatus::Healthy)
 }
 
@@ -63,7 +64,7 @@ fn builder(dir: &Path) -> anyhow::Result<Command> {
         sdk.display(),
         "build/Cargo.toml"
     );
-    eprintln!("compiling the SDK's {BUILDER}, once ...");
+    aside!("compiling the SDK's {BUILDER}, once ...");
     let mut cargo = Command::new(cargo());
     cargo.args(["run", "--quiet", "--release", "--package", BUILDER, "--manifest-path"]).arg(manifest);
     cargo.arg("--");

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::{ExitStatus, policies};
 use super::read_component;
+use crate::cli::output::{say, say_as_is};
 use crate::components::{
     Inspection, LoadFailure, LoadStep, PolicyInfo, PolicyKind, SettingDeclaration, SinglePolicy, Trust,
     trust::signature_path,
@@ -38,9 +39,9 @@ pub(super) async fn check(command: &CheckCommand) -> anyhow::Result<ExitStatus> 
     let config = super::config(command.config.as_deref())?;
     let findings = look(&command.file, &config).await?;
     if command.json {
-        println!("{}", serde_json::to_string_pretty(&to_json(&command.file, &findings))?);
+        say!("{}", serde_json::to_string_pretty(&to_json(&command.file, &findings))?);
     } else {
-        print!("{}", to_text(&command.file, &findings));
+        say_as_is!("{}", to_text(&command.file, &findings));
     }
     Ok(if findings.failure.is_none() { ExitStatus::Healthy } else { ExitStatus::Issues })
 }

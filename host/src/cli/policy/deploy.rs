@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::target::Target;
 use super::tell;
+use crate::cli::output::say;
 use crate::cli::{ExitStatus, policies};
 use crate::components::{LoadFailure, wait_until_active};
 
@@ -30,14 +31,14 @@ pub(super) async fn deploy(command: DeployCommand) -> anyhow::Result<ExitStatus>
         Err(error) => {
             return match error.downcast_ref::<LoadFailure>() {
                 Some(failure) => {
-                    println!("Not deployed, and nothing was changed: {failure}");
+                    say!("Not deployed, and nothing was changed: {failure}");
                     Ok(ExitStatus::RolledBack)
                 }
                 None => Err(error),
             };
         }
     };
-    println!("{}", tell::placed(&placed, &options));
+    say!("{}", tell::placed(&placed, &options));
     let waited = wait_until_active(&options, &placed, Duration::from_secs(command.timeout_secs)).await;
     Ok(tell::waited(&waited))
 }

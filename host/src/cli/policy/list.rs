@@ -3,6 +3,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::target::Target;
 use super::tell::{short, time};
+use crate::cli::output::say;
 use crate::cli::{ExitStatus, policies};
 use crate::components::{PoliciesStatus, PolicyStatus, status_of_daemon};
 
@@ -25,7 +26,7 @@ pub(super) async fn list(command: ListCommand) -> anyhow::Result<ExitStatus> {
         None => policies::open(options).await?.status(),
     };
     if command.json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
+        say!("{}", serde_json::to_string_pretty(&status)?);
     } else {
         print(&status);
     }
@@ -34,14 +35,14 @@ pub(super) async fn list(command: ListCommand) -> anyhow::Result<ExitStatus> {
 
 fn print(status: &PoliciesStatus) {
     match status.serves {
-        true => println!("{}, served by process {}", status.directory, status.pid),
-        false => println!("{}, not served by a daemon: what would load now", status.directory),
+        true => say!("{}, served by process {}", status.directory, status.pid),
+        false => say!("{}, not served by a daemon: what would load now", status.directory),
     }
     if let Some(reason) = &status.not_remembered {
-        println!("Versions are not remembered: {reason}");
+        say!("Versions are not remembered: {reason}");
     }
     if status.policies.is_empty() {
-        println!("No policies.");
+        say!("No policies.");
     } else {
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
@@ -53,16 +54,16 @@ fn print(status: &PoliciesStatus) {
         for policy in &status.policies {
             table.add_row(row(policy));
         }
-        println!("{table}");
+        say!("{table}");
     }
     if !status.failures.is_empty() {
-        println!("Files that do not serve:");
+        say!("Files that do not serve:");
     }
     for failure in &status.failures {
-        println!("  {failure}");
+        say!("  {failure}");
     }
     if status.failures_untold > 0 {
-        println!("  and {} more", status.failures_untold);
+        say!("  and {} more", status.failures_untold);
     }
 }
 

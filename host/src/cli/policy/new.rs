@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 
 use super::super::ExitStatus;
+use crate::cli::output::{aside, say};
 
 const MAX_NAME_BYTES: usize = 63;
 /// Crates that every policy has already.
@@ -65,12 +66,12 @@ pub(super) fn new(command: &NewCommand) -> anyhow::Result<ExitStatus> {
     {
         fs::copy(&lock, dir.join("Cargo.lock")).with_context(|| lock.display().to_string())?;
     }
-    println!("{}", dir.display());
+    say!("{}", dir.display());
     match &sdk {
-        Some(sdk) => eprintln!("it uses the SDK in {}", sdk.display()),
-        None => eprintln!("no SDK was found here: it is taken from the registry; --sdk PATH names another place"),
+        Some(sdk) => aside!("it uses the SDK in {}", sdk.display()),
+        None => aside!("no SDK was found here: it is taken from the registry; --sdk PATH names another place"),
     }
-    eprintln!("next: cd there; cargo test; pgheal policy test .");
+    aside!("next: cd there; cargo test; pgheal policy test .");
     Ok(ExitStatus::Healthy)
 }
 

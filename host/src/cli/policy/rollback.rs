@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::target::Target;
 use super::tell;
+use crate::cli::output::say;
 use crate::cli::{ExitStatus, policies};
 use crate::components::wait_until_active;
 
@@ -25,7 +26,7 @@ pub(super) async fn rollback(command: RollbackCommand) -> anyhow::Result<ExitSta
     let options = command.target.options()?;
     let policies = policies::open(options.clone()).await?;
     let placed = policies.roll_back(&command.name, command.to.as_deref()).await?;
-    println!("{}", tell::placed(&placed, &options));
+    say!("{}", tell::placed(&placed, &options));
     let waited = wait_until_active(&options, &placed, Duration::from_secs(command.timeout_secs)).await;
     Ok(tell::waited(&waited))
 }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::super::{ExitStatus, policies};
 use super::read_component;
+use crate::cli::output::{aside, say};
 use crate::components::Trust;
 use crate::components::trust::{PublicKey, SecretKey, SignatureFile, signature_path};
 
@@ -47,9 +48,9 @@ pub(super) fn keygen(command: &KeygenCommand) -> anyhow::Result<ExitStatus> {
     let key = SecretKey::generate()?;
     key.write(&command.file)?;
     fs::write(&public_path, format!("{}\n", key.public())).with_context(|| public_path.display().to_string())?;
-    println!("{}", key.public());
-    eprintln!("secret key: {} (keep it); public key: {}", command.file.display(), public_path.display());
-    eprintln!("to load only what it signs: trusted_keys = [\"{}\"] under [policies] of pgheal.toml", key.public());
+    say!("{}", key.public());
+    aside!("secret key: {} (keep it); public key: {}", command.file.display(), public_path.display());
+    aside!("to load only what it signs: trusted_keys = [\"{}\"] under [policies] of pgheal.toml", key.public());
     Ok(ExitStatus::Healthy)
 }
 
@@ -72,7 +73,7 @@ pub(super) fn sign(command: &SignCommand) -> anyhow::Result<ExitStatus> {
     fs::write(&unfinished, signatures.to_text())
         .and_then(|()| fs::rename(&unfinished, &path))
         .with_context(|| format!("{} cannot be written", path.display()))?;
-    println!("{}", path.display());
+    say!("{}", path.display());
     Ok(ExitStatus::Healthy)
 }
 
@@ -86,11 +87,11 @@ pub(super) fn verify(command: &VerifyCommand) -> anyhow::Result<ExitStatus> {
     ensure!(trust.asks_for_signatures(), "the configuration has no policies.trusted_keys: every component is loaded");
     match trust.signer(&command.file, &bytes) {
         Ok(key) => {
-            println!("{}: signed by {key}", command.file.display());
+            say!("{}: signed by {key}", command.file.display());
             Ok(ExitStatus::Healthy)
         }
         Err(reason) => {
-            println!("{}: not trusted: {reason}", command.file.display());
+            say!("{}: not trusted: {reason}", command.file.display());
             Ok(ExitStatus::Issues)
         }
     }

@@ -1,6 +1,7 @@
 //! What the commands say.
 
 use crate::cli::ExitStatus;
+use crate::cli::output::say;
 use crate::components::{Placed, PoliciesOptions, Waited};
 
 /// As much of a digest as people look at.
@@ -24,20 +25,20 @@ pub(super) fn placed(placed: &Placed, options: &PoliciesOptions) -> String {
 pub(super) fn waited(waited: &Waited) -> ExitStatus {
     match waited {
         Waited::Active(after) => {
-            println!("Active after {} ms.", after.as_millis());
+            say!("Active after {} ms.", after.as_millis());
             ExitStatus::Healthy
         }
         Waited::NotServed => {
-            println!("No daemon serves this directory: it loads at the next start.");
+            say!("No daemon serves this directory: it loads at the next start.");
             ExitStatus::Healthy
         }
         Waited::Refused(failure) => {
-            println!("Not active: {failure}");
+            say!("Not active: {failure}");
             ExitStatus::RolledBack
         }
         Waited::TimedOut { serving } => {
             let serving = serving.as_deref().map_or_else(|| "nothing".to_owned(), |digest| short(digest).to_owned());
-            println!("Not active yet; {serving} serves. `pgheal policy list` tells how it goes on.");
+            say!("Not active yet; {serving} serves. `pgheal policy list` tells how it goes on.");
             ExitStatus::RolledBack
         }
     }

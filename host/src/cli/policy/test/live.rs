@@ -7,6 +7,7 @@ use super::case::{Case, CaseContext};
 use super::expect::Expectations;
 use super::file::CaseGroup;
 use super::run::{self, Ran};
+use crate::cli::output::say;
 use crate::components::{PolicyHost, RefusingHost, SinglePolicy};
 use crate::config::Config;
 use crate::heal::repair::refusals;
@@ -78,7 +79,7 @@ pub async fn run(
             }
             ran.extend(run::order(policy, &found).await);
             if found.cases.is_empty() {
-                println!("{} indexes were measured and have no issue", measured.len());
+                say!("{} indexes were measured and have no issue", measured.len());
             }
         }
     }

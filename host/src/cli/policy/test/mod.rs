@@ -13,6 +13,7 @@ use clap::Args;
 
 use super::super::ExitStatus;
 use super::build::build_crate;
+use crate::cli::output::{say, say_as_is};
 use crate::components::played::PlayedDatabase;
 use crate::components::{Grant, SinglePolicy, Trust};
 use crate::config::Config;
@@ -60,11 +61,11 @@ pub(super) async fn test(command: TestCommand) -> anyhow::Result<ExitStatus> {
     let policy = match SinglePolicy::load(&component, configs, &Trust::default()).await? {
         Ok(policy) => policy,
         Err(failure) => {
-            println!("{failure}");
+            say!("{failure}");
             return Ok(ExitStatus::Issues);
         }
     };
-    println!("{} {} ({})", policy.info().kind, policy.info().name, component.display());
+    say!("{} {} ({})", policy.info().kind, policy.info().name, component.display());
     let ran = match &command.url {
         Some(url) => live::run(&policy, url, command.index.as_deref(), groups, &config).await?,
         None => {
@@ -77,9 +78,9 @@ pub(super) async fn test(command: TestCommand) -> anyhow::Result<ExitStatus> {
     };
     let failed = ran.iter().filter(|ran| !ran.complaints.is_empty()).count();
     for ran in &ran {
-        print!("{ran}");
+        say_as_is!("{ran}");
     }
-    println!("\n{} of {} passed", ran.len() - failed, ran.len());
+    say!("\n{} of {} passed", ran.len() - failed, ran.len());
     Ok(if failed == 0 { ExitStatus::Healthy } else { ExitStatus::Issues })
 }
 
