@@ -118,24 +118,6 @@ async fn a_stop_waits_for_the_repair_that_runs() -> Result<()> {
     Ok(())
 }
 
-/// Whoever read its log may have died before it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_goes_on_where_nobody_reads_its_log() -> Result<()> {
-    let world = World::new("daemon_unread").await?;
-    let toml = format!("[target]\nurl = \"{}\"\n[healing]\ncheck_interval_ms = 1000\n", world.url());
-    let config = ConfigFile::write("daemon_unread", &toml)?;
-    let mut daemon = start(&["run", "--config", &config.0.display().to_string()], &[])?;
-    drop(daemon.stderr.take());
-    eventually("it leads", async || Ok((world.text(LEADERS).await? == "1").then_some(()))).await?;
-    // Each cycle is a line of the log.
-    let cycles = "SELECT count(*) FROM pgheal.metrics WHERE (metrics->>'checks_performed')::bigint >= 2";
-    eventually("cycles", async || Ok((world.text(cycles).await? == "1").then_some(()))).await?;
-    ensure!(daemon.try_wait()?.is_none(), "it has ended");
-    tell(&daemon, "-TERM")?;
-    stopped(daemon).await?;
-    Ok(())
-}
-
 #[tokio::test]
 async fn a_mistake_in_a_setting_is_no_start() -> Result<()> {
     let config = ConfigFile::write("daemon_mistake", "[target]\nurl = \"postgresql://nobody@127.0.0.1:1/none\"\n")?;

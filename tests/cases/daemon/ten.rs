@@ -17,15 +17,14 @@ const WELL: u64 = 7;
 const CRASHES: usize = 2;
 /// Cycles that each of the seven makes while the others are in trouble, and before the server that hangs is given up.
 const CYCLES: u64 = 4;
+const MEASURING: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgheal measure'";
 
-/// A database with a small index that nothing is wrong with.
-async fn well(name: &str, seed: u64) -> Result<World> {
-    let world = World::new(name).await?;
-    fill_table(&world, "docs", &grouped_rows(300, seed)).await?;
+/// A small index that nothing is wrong with.
+async fn add_index(world: &World, rows: usize, seed: u64) -> Result<()> {
+    fill_table(world, "docs", &grouped_rows(rows, seed)).await?;
     world
         .sql("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) WITH (m = 32, ef_construction = 128)")
-        .await?;
-    Ok(world)
+        .await
 }
 
 async fn on_its_own(name: &'static str) -> Result<World> {
@@ -110,7 +109,9 @@ async fn seven_go_on_while_three_are_in_trouble() -> Result<()> {
     let shared = async {
         let mut worlds = Vec::new();
         for number in 0..WELL {
-            worlds.push(well(&format!("ten_{number}"), number).await?);
+            let world = World::new(&format!("ten_{number}")).await?;
+            add_index(&world, 300, number).await?;
+            worlds.push(world);
         }
         Ok((worlds, World::new("ten_refused").await?))
     };
@@ -121,6 +122,8 @@ async fn seven_go_on_while_three_are_in_trouble() -> Result<()> {
              CREATE ROLE ten_refused SUPERUSER LOGIN PASSWORD 'right' IN ROLE password_only",
         )
         .await?;
+    // Its cycles take longer.
+    add_index(&hangs, 2_000, WELL).await?;
     let mut toml = "[healing]\ncheck_interval_ms = 1000\n".to_owned();
     let urls = seven.iter().chain([&hangs, &crashes]).map(World::url);
     for url in urls.chain([refused.url_as("ten_refused:right")]) {
@@ -134,6 +137,8 @@ async fn seven_go_on_while_three_are_in_trouble() -> Result<()> {
 
     let before = names.iter().map(|name| running.view(name)).collect::<Result<Vec<_>>>()?;
     let watch = Watch::begin(&running.daemon, before.clone());
+    // In the middle of a cycle.
+    while hangs.text(MEASURING).await? == "0" {}
     let frozen = lock(&hangs.server).freeze()?;
     refused
         .sql(
