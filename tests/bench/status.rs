@@ -45,7 +45,8 @@ pub async fn run(world: &World) -> Result<()> {
     let url = world.server.url(DATABASE);
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let endpoint = format!("postgresql://dba:of-the-dba@127.0.0.1:{port}/{DATABASE}");
-    let _daemon = daemon(world, &url, port).await?;
+    let config = std::env::temp_dir().join(format!("pgheal-bench-{}.toml", std::process::id()));
+    let _daemon = daemon(world, &config, &url, port).await?;
     until_measured(&client).await?;
 
     let ways = [
@@ -62,6 +63,7 @@ pub async fn run(world: &World) -> Result<()> {
             }
         }
     }
+    std::fs::remove_file(&config)?;
     println!("{ROUNDS} interleaved rounds of {} s\n{}", ROUND.as_secs(), report(&ways, &mut figures));
     Ok(())
 }
@@ -128,7 +130,7 @@ async fn measure(way: &Way, clients: usize, figures: &mut Figures) -> Result<()>
 }
 
 /// The program, with its endpoint, and the functions in the database. It ends with its value.
-async fn daemon(world: &World, url: &str, port: u16) -> Result<Child> {
+async fn daemon(world: &World, config: &Path, url: &str, port: u16) -> Result<Child> {
     // Its cycles are rare: they would be measured along.
     let settings = format!(
         "[[target]]\nurl = \"{url}\"\n[healing]\nauto_heal_enabled = false\ncheck_interval_ms = 600000\n\
@@ -136,8 +138,7 @@ async fn daemon(world: &World, url: &str, port: u16) -> Result<Child> {
          password_env = \"PGHEAL_ENDPOINT_PASSWORD\"\nrole = \"reader\"\nforwards = true\n\
          [endpoint.user.dba]\npassword_env = \"DBA_PASSWORD\"\nrole = \"admin\"\n"
     );
-    let config = std::env::temp_dir().join(format!("pgheal-bench-{}.toml", std::process::id()));
-    std::fs::write(&config, settings)?;
+    std::fs::write(config, settings)?;
     let daemon = program(world, &["run", "--config", &config.display().to_string()])?
         .stdout(Stdio::null())
         .stderr(Stdio::null())

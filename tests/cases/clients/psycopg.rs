@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ fn packages(case: &str) -> Result<Option<PathBuf>> {
 }
 
 /// Runs a script of tests/clients; the lines that it printed.
-async fn run(packages: &PathBuf, script: &str, given: &Value) -> Result<Vec<String>> {
+async fn run(packages: &Path, script: &str, given: &Value) -> Result<Vec<String>> {
     let mut child = Command::new("python3")
         .arg(workspace().join("tests/clients").join(script))
         .env("PYTHONPATH", packages)
