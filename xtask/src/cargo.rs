@@ -58,6 +58,14 @@ pub fn test(
 fn cargo(workspace: &Path, subcommand: &str, packages: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace).args([subcommand, "--release"]);
+    // `cargo xtask` is a cargo that runs us, and tells about our package. Build scripts that look at these variables (ring's
+    // does) would run again, and the product be built again, after each change between `cargo xtask` and plain `cargo`.
+    for (name, _) in std::env::vars_os() {
+        let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(of_package) {
+            command.env_remove(name);
+        }
+    }
     for package in packages {
         command.args(["--package", package]);
     }
