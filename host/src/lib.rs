@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod endpoint;
 mod failpoint;
 pub mod heal;
+mod hex;
 pub mod install;
 pub mod measure;
 pub mod model;

@@ -43,17 +43,12 @@ struct Compared {
 }
 
 impl Compared {
-    fn of<'a>(
-        well: impl Iterator<Item = &'a Cycles>,
-        troubled: impl Iterator<Item = &'a Cycles>,
-        values: fn(&Cycles) -> &Vec<f64>,
-    ) -> Compared {
-        let all = |cycles: &mut dyn Iterator<Item = &'a Cycles>| {
-            let mut all: Vec<f64> = cycles.flat_map(|cycles| values(cycles).iter().copied()).collect();
+    fn of(well: &[&Cycles], troubled: &[&Cycles], values: fn(&Cycles) -> &Vec<f64>) -> Compared {
+        let of_all = |cycles: &[&Cycles]| {
+            let mut all: Vec<f64> = cycles.iter().flat_map(|cycles| values(cycles)).copied().collect();
             median(&mut all)
         };
-        let (mut well, mut troubled) = (well, troubled);
-        Compared { well: all(&mut well), troubled: all(&mut troubled) }
+        Compared { well: of_all(well), troubled: of_all(troubled) }
     }
 
     fn ratio(&self) -> f64 {
@@ -105,9 +100,7 @@ fn print(well: &[Vec<Cycles>], troubled: &[Vec<Cycles>]) -> Result<()> {
     ];
     let mut found = table(&header);
     let mut row = |what: String, well: &[&Cycles], troubled: &[&Cycles], goal: String| {
-        let compared = |values: fn(&Cycles) -> &Vec<f64>| {
-            Compared::of(well.iter().copied(), troubled.iter().copied(), values).cells()
-        };
+        let compared = |values: fn(&Cycles) -> &Vec<f64>| Compared::of(well, troubled, values).cells();
         let count = |cycles: &[&Cycles]| cycles.iter().map(|cycles| cycles.durations.len()).sum::<usize>();
         let mut cells = vec![what, format!("{} / {}", count(well), count(troubled))];
         cells.extend(compared(|cycles| &cycles.durations));
@@ -115,16 +108,13 @@ fn print(well: &[Vec<Cycles>], troubled: &[Vec<Cycles>]) -> Result<()> {
         cells.push(goal);
         found.add_row(cells);
     };
-    let all = |phases: &'_ [Vec<Cycles>]| -> Vec<Cycles> { phases.iter().flatten().cloned().collect() };
     for target in 0..WELL {
-        let of = |phases: &[Vec<Cycles>]| -> Vec<Cycles> { phases.iter().map(|phase| phase[target].clone()).collect() };
-        let (well, troubled) = (of(well), of(troubled));
-        row(name(target), &refs(&well), &refs(&troubled), String::new());
+        let (well, troubled) = (of_target(well, target), of_target(troubled, target));
+        row(name(target), &well, &troubled, String::new());
     }
-    let everything = (all(well), all(troubled));
-    row("all seven".to_owned(), &refs(&everything.0), &refs(&everything.1), format!("<= {GOAL:.2}"));
-    for (round, (well, troubled)) in well.iter().zip(troubled).enumerate() {
-        row(format!("all seven, round {}", round + 1), &refs(well), &refs(troubled), String::new());
+    row("all seven".to_owned(), &of_all(well), &of_all(troubled), format!("<= {GOAL:.2}"));
+    for (round, (well, troubled)) in well.chunks(1).zip(troubled.chunks(1)).enumerate() {
+        row(format!("all seven, round {}", round + 1), &of_all(well), &of_all(troubled), String::new());
     }
     println!(
         "medians of the cycles of {WELL} targets ({ROWS} rows each, every {INTERVAL_MS} ms) beside three others: all well, and one \
@@ -132,12 +122,9 @@ fn print(well: &[Vec<Cycles>], troubled: &[Vec<Cycles>]) -> Result<()> {
         RESTART_EVERY.as_secs()
     );
     let of_rounds = |values: fn(&Cycles) -> &Vec<f64>| {
-        let rounds = well.iter().zip(troubled);
-        median(
-            &mut rounds
-                .map(|(well, troubled)| Compared::of(well.iter(), troubled.iter(), values).ratio())
-                .collect::<Vec<_>>(),
-        )
+        let rounds = well.chunks(1).zip(troubled.chunks(1));
+        let ratio = |(well, troubled)| Compared::of(&of_all(well), &of_all(troubled), values).ratio();
+        median(&mut rounds.map(ratio).collect::<Vec<_>>())
     };
     println!(
         "medians of the rounds' ratios: {:.3} of a cycle, {:.3} from start to start (goal <= {GOAL:.2}); rounds that differ much \
@@ -148,8 +135,12 @@ fn print(well: &[Vec<Cycles>], troubled: &[Vec<Cycles>]) -> Result<()> {
     Ok(())
 }
 
-fn refs(cycles: &[Cycles]) -> Vec<&Cycles> {
-    cycles.iter().collect()
+fn of_all(phases: &[Vec<Cycles>]) -> Vec<&Cycles> {
+    phases.iter().flatten().collect()
+}
+
+fn of_target(phases: &[Vec<Cycles>], target: usize) -> Vec<&Cycles> {
+    phases.iter().map(|phase| &phase[target]).collect()
 }
 
 fn name(target: usize) -> String {

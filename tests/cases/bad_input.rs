@@ -31,12 +31,7 @@ async fn usage_and_connection() -> Result<()> {
     refused(&pgheal(&["check", "no url at all"]).await?, &["postgresql://"]);
     let elsewhere = world.url().replace("bad_connection", "nowhere_at_all");
     refused(&pgheal(&["check", &elsewhere]).await?, &["nowhere_at_all", "does not exist"]);
-    world
-        .sql(
-            "DO $$ BEGIN CREATE ROLE password_only; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$; \
-             CREATE ROLE with_password LOGIN PASSWORD 'right' IN ROLE password_only",
-        )
-        .await?;
+    world.add_password_role("with_password", "", "right").await?;
     let run = pgheal(&["check", &world.url_as("with_password:wrong")]).await?;
     refused(&run, &["password"]);
     assert!(!run.output().contains("wrong"), "the password is shown: {run:#?}");

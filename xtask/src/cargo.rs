@@ -29,6 +29,7 @@ fn build_with(workspace: &Path, targets: &[&str]) -> Result<()> {
 }
 
 /// Packages that are tested together.
+#[derive(Default)]
 pub struct TestSet<'a> {
     pub packages: &'a [&'a str],
     /// Where they are built, if not where the product is.

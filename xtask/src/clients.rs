@@ -18,7 +18,7 @@ const PSYCOPG: Tools = Tools {
     pins: &["requirements.txt"],
     install: tool::pip_install,
     // Its libpq is built for one version of Python.
-    still_works: Some(is_importable),
+    works: Some(is_importable),
 };
 
 /// Fetches psycopg where it is not there yet.
@@ -27,11 +27,7 @@ const PSYCOPG: Tools = Tools {
 /// Where it cannot be had, and `PGHEAL_REQUIRE_LANGUAGES` is 1.
 pub fn provide(workspace: &Path) -> Result<()> {
     let directory = workspace.join(DIRECTORY);
-    let provided = PSYCOPG.provide(workspace, &directory).and_then(|()| match is_importable(&directory) {
-        true => Ok(()),
-        false => Err(Unavailable("this Python does not load psycopg".to_owned())),
-    });
-    if let Err(Unavailable(reason)) = provided {
+    if let Err(Unavailable(reason)) = PSYCOPG.provide(workspace, &directory) {
         ensure!(!is_required(), "psycopg: {reason}, and {REQUIRED} is 1");
         eprintln!("the tests with psycopg will be left out: {reason}");
         // What is there in part, or for another Python, must not look as if it was complete.

@@ -48,8 +48,7 @@ fn main() -> ExitCode {
         match Arguments::parse().command {
             Command::Setup => {
                 setup::all(&workspace)?;
-                setup::languages(&workspace)?;
-                clients::provide(&workspace).map(|()| ExitCode::SUCCESS)
+                setup::for_tests(&workspace).map(|()| ExitCode::SUCCESS)
             }
             Command::Guests { packages } => {
                 setup::policies(&workspace, &packages)?;

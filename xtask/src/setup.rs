@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use pgheal_test_server::{Install, Server, ServerOptions, Wheel};
 
-use crate::{guests, languages};
+use crate::{clients, guests, languages};
 
 /// Where the components of `strategies/` are built to.
 pub const POLICIES: &str = "target/policies";
@@ -75,6 +75,12 @@ pub fn policies(workspace: &Path, packages: &[String]) -> Result<()> {
 /// Builds the policies that need another language's tools, as far as those are there.
 pub fn languages(workspace: &Path) -> Result<()> {
     with_spinner("building the policies in JavaScript and Python", || languages::build(workspace))
+}
+
+/// What only the tests use, and what goes on without where `PGHEAL_REQUIRE_LANGUAGES` is not 1.
+pub fn for_tests(workspace: &Path) -> Result<()> {
+    clients::provide(workspace)?;
+    languages(workspace)
 }
 
 /// Runs `work` with a spinner, and leaves a line with the time that it took.

@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cargo::{self, TestSet};
-use crate::{clients, languages, setup};
+use crate::{languages, setup};
 
 #[derive(Args)]
 pub struct Options {
@@ -19,9 +19,9 @@ pub fn run(workspace: &Path, options: &Options) -> Result<ExitCode> {
     let install = setup::all(workspace)?;
     // Fetching and the other languages' compilers use one core, mostly: the product is built meanwhile.
     std::thread::scope(|scope| {
-        let languages = scope.spawn(|| clients::provide(workspace).and_then(|()| setup::languages(workspace)));
+        let others = scope.spawn(|| setup::for_tests(workspace));
         cargo::build(workspace)?;
-        languages.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     let filter = options.filter.as_deref();
     let environment = [
@@ -34,21 +34,16 @@ pub fn run(workspace: &Path, options: &Options) -> Result<ExitCode> {
     let policies = ["pgheal-guest-sdk", "prioritizer-default", "parameter-tuning", "index-rebalance"];
     let tools = ["xtask", "pgheal-guest-build", "pgheal-test-server"];
     let sets = [
-        TestSet { packages: &tools, target_dir: None, profile: &[], more_arguments: &[] },
+        TestSet { packages: &tools, ..TestSet::default() },
         // Beside their components: what their macros need is built there already.
         TestSet {
             packages: &policies,
             target_dir: Some(cargo::GUESTS_TARGET),
             profile: &pgheal_guest_build::PROFILE_OF_MACROS,
-            more_arguments: &[],
+            ..TestSet::default()
         },
         // Without the benches, which are an example.
-        TestSet {
-            packages: &cargo::PRODUCT,
-            target_dir: None,
-            profile: &[],
-            more_arguments: &["--lib", "--bins", "--tests"],
-        },
+        TestSet { packages: &cargo::PRODUCT, more_arguments: &["--lib", "--bins", "--tests"], ..TestSet::default() },
     ];
     let mut failed = Vec::new();
     for set in sets {

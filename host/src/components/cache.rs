@@ -106,7 +106,7 @@ fn engine_hash(engine: &Engine) -> String {
     use std::hash::Hash;
     let mut hasher = Stable(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    super::hex(&hasher.0.finalize()[..8])
+    crate::hex::encode(&hasher.0.finalize()[..8])
 }
 
 /// A hasher whose result is the same in every process.

@@ -2,9 +2,10 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::PolicyKind;
 use super::component_types::ComponentTypes;
 use super::contract::{PACKAGE, kind_of};
-use super::{PolicyKind, hex};
+use crate::hex;
 
 /// What a component says of itself, without any of it being run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,7 +51,7 @@ impl Inspection {
         let imports = types.imports.into_iter();
         Ok(Inspection {
             size_bytes: bytes.len() as u64,
-            digest: hex(&Sha256::digest(bytes)),
+            digest: hex::encode(&Sha256::digest(bytes)),
             contract,
             kind: kind_of(&types.exports).ok(),
             imports: imports

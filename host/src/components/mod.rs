@@ -57,7 +57,3 @@ pub use setting::{SettingDeclaration, SettingKind};
 pub use single::SinglePolicy;
 pub use strategy::StrategyPolicy;
 pub use trust::Trust;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use pgheal::daemon::api::{Caller, Engine, Refusal, Role, TargetState};
-use pgheal_test_server::execute;
 
 use super::Running;
 use crate::cases::support::{World, fill_table, grouped_rows, lock, own_server};
@@ -18,12 +17,7 @@ async fn a_frozen_a_refusing_and_an_absent_one_leave_the_others_alone() -> Resul
         "CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) WITH (m = 32, ef_construction = 128)",
     )
     .await?;
-    execute(
-        &well.client,
-        "DO $$ BEGIN CREATE ROLE password_only; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$; \
-         CREATE ROLE daemon_refused LOGIN PASSWORD 'right' IN ROLE password_only",
-    )
-    .await?;
+    well.add_password_role("daemon_refused", "", "right").await?;
     let hangs = World::on(own_server(&[])?, "daemon_hangs", &["vector", "pageinspect"]).await?;
     let password = std::env::temp_dir().join(format!("pgheal-test-{}-password", std::process::id()));
     fs::write(&password, "wrong\n")?;

@@ -10,7 +10,7 @@ use pgheal::daemon::Daemon;
 use pgheal::daemon::api::{Engine, TargetState, TargetView};
 use pgheal_test_server::Server;
 
-use super::Running;
+use super::{DEADLINE, Running};
 use crate::cases::support::{SharedServer, World, fill_table, grouped_rows, lock, own_server};
 
 const WELL: u64 = 7;
@@ -116,12 +116,7 @@ async fn seven_go_on_while_three_are_in_trouble() -> Result<()> {
         Ok((worlds, World::new("ten_refused").await?))
     };
     let ((hangs, crashes), (seven, refused)) = tokio::try_join!(own, shared)?;
-    refused
-        .sql(
-            "DO $$ BEGIN CREATE ROLE password_only; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$; \
-             CREATE ROLE ten_refused SUPERUSER LOGIN PASSWORD 'right' IN ROLE password_only",
-        )
-        .await?;
+    refused.add_password_role("ten_refused", "SUPERUSER", "right").await?;
     // Its cycles take longer.
     add_index(&hangs, 2_000, WELL).await?;
     let mut toml = "[healing]\ncheck_interval_ms = 1000\n".to_owned();
@@ -138,7 +133,11 @@ async fn seven_go_on_while_three_are_in_trouble() -> Result<()> {
     let before = names.iter().map(|name| running.view(name)).collect::<Result<Vec<_>>>()?;
     let watch = Watch::begin(&running.daemon, before.clone());
     // In the middle of a cycle.
-    while hangs.text(MEASURING).await? == "0" {}
+    let measures = async {
+        while hangs.text(MEASURING).await? == "0" {}
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(DEADLINE, measures).await.context("it does not measure")??;
     let frozen = lock(&hangs.server).freeze()?;
     refused
         .sql(

@@ -63,12 +63,7 @@ impl Played {
         let name = world.database.clone();
         let (forwarder, target) = (format!("{name}_forwarder"), format!("{name}_daemon"));
         let port = lock(&world.server).port();
-        world
-            .sql(&format!(
-                "DO $$ BEGIN CREATE ROLE password_only; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-                 CREATE ROLE {forwarder} LOGIN PASSWORD '{PASSWORD}' IN ROLE password_only"
-            ))
-            .await?;
+        world.add_password_role(&forwarder, "", PASSWORD).await?;
         world.sql(&format!("CREATE DATABASE {target}")).await?;
         let daemon = Client::connect(&world.url().replace(&format!("/{name}"), &format!("/{target}"))).await?;
         execute(&daemon, DAEMON).await?;

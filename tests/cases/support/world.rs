@@ -32,6 +32,15 @@ impl World {
         World::create(shared_server()?, database, encoding, &["vector", "pageinspect"]).await
     }
 
+    /// A role that needs its password to log in, which others here do not; `attributes` such as `SUPERUSER`.
+    pub async fn add_password_role(&self, role: &str, attributes: &str, password: &str) -> Result<()> {
+        self.sql(&format!(
+            "DO $$ BEGIN CREATE ROLE password_only; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$; \
+             CREATE ROLE {role} LOGIN {attributes} PASSWORD '{password}' IN ROLE password_only"
+        ))
+        .await
+    }
+
     async fn create(server: SharedServer, database: &str, encoding: &str, extensions: &[&str]) -> Result<World> {
         let port = lock(&server).port();
         let maintenance = Client::connect(&url(port, "postgres", "postgres")).await?;

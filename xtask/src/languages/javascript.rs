@@ -15,7 +15,7 @@ pub const LANGUAGE: Language = Language {
         pins: &["package.json", "package-lock.json", ".npmrc"],
         // The tools need none of their packages' install scripts.
         install: |tools| tool::fetch(Command::new("npm").args(["ci", "--ignore-scripts"]).current_dir(tools)),
-        still_works: None,
+        works: None,
     },
     example: Source {
         file: "strategies/javascript-rebuild/javascript_rebuild.js",

@@ -15,7 +15,7 @@ pub const LANGUAGE: Language = Language {
         package: "strategies/python-reinsert",
         pins: &["requirements.txt"],
         install: tool::pip_install,
-        still_works: None,
+        works: None,
     },
     example: Source { file: "strategies/python-reinsert/python_reinsert.py", component: "python_reinsert.wasm" },
     misbehaving: Source { file: "tests/languages/python/misbehaving.py", component: "python_misbehaving.wasm" },

@@ -16,7 +16,7 @@ pub fn is_required() -> bool {
     std::env::var(REQUIRED).is_ok_and(|value| value == "1")
 }
 
-/// Why a language's tools cannot be used here.
+/// Why tools cannot be used here.
 pub struct Unavailable(pub String);
 
 /// Whether a program answers when it is asked for its version.

@@ -15,8 +15,8 @@ pub struct Tools {
     pub pins: &'static [&'static str],
     /// Fetches them into a directory that holds `pins`.
     pub install: fn(&Path) -> Result<(), Unavailable>,
-    /// Whether what was fetched before can still be used, where that depends on more than `pins`.
-    pub still_works: Option<fn(&Path) -> bool>,
+    /// Whether what was fetched can be used here, where that depends on more than `pins`.
+    pub works: Option<fn(&Path) -> bool>,
 }
 
 impl Tools {
@@ -31,7 +31,8 @@ impl Tools {
             matches!((wanted, found), (Ok(wanted), Ok(found)) if wanted == found)
         });
         let installed = directory.join("installed");
-        if pinned && installed.exists() && self.still_works.is_none_or(|works| works(directory)) {
+        let works = || self.works.is_none_or(|works| works(directory));
+        if pinned && installed.exists() && works() {
             return Ok(());
         }
         eprintln!("fetching {} ...", self.what);
@@ -47,6 +48,9 @@ impl Tools {
         };
         prepare().map_err(|error| Unavailable(format!("{}: {error}", directory.display())))?;
         (self.install)(directory)?;
+        if !works() {
+            return Err(Unavailable(format!("{} cannot be used here", self.what)));
+        }
         fs::write(&installed, "").map_err(|error| Unavailable(error.to_string()))
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::components::{LoadFailure, LoadStep, hex};
+use crate::components::{LoadFailure, LoadStep};
+use crate::hex;
 
 /// How often a file that changes while it is read is read again, and after which pause.
 const READ_ATTEMPTS: u32 = 5;
@@ -130,7 +131,7 @@ fn read_once(home: Option<&Path>, path: &Path, limit_bytes: u64) -> Result<Optio
     let unchanged = Signature::of(&file.metadata()?) == signature
         && Signature::at(path) == Some(signature)
         && bytes.len() as u64 == before.len();
-    Ok(unchanged.then(|| Content { digest: hex(&Sha256::digest(&bytes)), bytes, signature }))
+    Ok(unchanged.then(|| Content { digest: hex::encode(&Sha256::digest(&bytes)), bytes, signature }))
 }
 
 #[cfg(test)]

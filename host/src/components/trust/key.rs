@@ -8,7 +8,7 @@ use std::str::FromStr;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
-use super::super::hex;
+use crate::hex;
 
 const PUBLIC_PREFIX: &str = "ed25519:";
 const SECRET_PREFIX: &str = "pgheal-secret-key:ed25519:";
@@ -63,7 +63,7 @@ impl FromStr for PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PUBLIC_PREFIX}{}", hex(&self.0))
+        write!(f, "{PUBLIC_PREFIX}{}", hex::encode(&self.0))
     }
 }
 
@@ -111,7 +111,7 @@ impl SecretKey {
     pub fn write(&self, path: &Path) -> Result<(), KeyError> {
         let file_error = |source| KeyError::File { path: path.to_owned(), source };
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file_error)?;
-        writeln!(file, "{SECRET_PREFIX}{}", hex(&self.seed)).and_then(|()| file.sync_all()).map_err(file_error)
+        writeln!(file, "{SECRET_PREFIX}{}", hex::encode(&self.seed)).and_then(|()| file.sync_all()).map_err(file_error)
     }
 
     pub fn public(&self) -> PublicKey {
@@ -137,18 +137,6 @@ fn message(sha256: &[u8]) -> Vec<u8> {
 
 /// Exactly N bytes of lower-case hex.
 pub(super) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N {
-        return None;
-    }
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = value(pair[0])? << 4 | value(pair[1])?;
-    }
-    Some(bytes)
+    let is_lower_case = !text.bytes().any(|digit| digit.is_ascii_uppercase());
+    hex::decode(text).filter(|_| is_lower_case)?.try_into().ok()
 }

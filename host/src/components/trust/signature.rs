@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::super::hex;
 use super::key::from_hex;
 use super::{PublicKey, SecretKey};
+use crate::hex;
 
 /// The first word of a line: what follows is a key and its signature.
 const VERSION: &str = "pgheal-policy-signature-1";
@@ -92,7 +92,7 @@ impl SignatureFile {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for (key, signature) in &self.lines {
-            let _ = writeln!(text, "{VERSION} {key} {}", hex(signature));
+            let _ = writeln!(text, "{VERSION} {key} {}", hex::encode(signature));
         }
         text
     }

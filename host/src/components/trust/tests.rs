@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::super::hex;
 use super::*;
+use crate::hex;
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0 a component";
 
@@ -115,7 +115,7 @@ fn what_the_key_signed_elsewhere_is_no_signature_of_a_policy() {
     let key = SecretKey::generate().unwrap();
     let sha256 = Sha256::digest(COMPONENT);
     let other_domain = [b"pgheal policy component, signature version 2\0", &sha256[..]].concat();
-    for message in [COMPONENT, &sha256[..], hex(&sha256).as_bytes(), &other_domain] {
+    for message in [COMPONENT, &sha256[..], hex::encode(&sha256).as_bytes(), &other_domain] {
         assert!(!key.public().verifies(&sha256, &key.sign_elsewhere(message)));
     }
 }

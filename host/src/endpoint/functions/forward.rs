@@ -7,6 +7,7 @@ use super::arguments::Arguments;
 use crate::daemon::api::{Caller, Role, SessionSettings};
 use crate::endpoint::context::Context;
 use crate::endpoint::sql::{Argument, Function, Kind, Refused, Value, code};
+use crate::hex;
 
 /// `pgheal.forward(json)`: a call of a function in the database, in the name of whoever called it there. The answer is
 /// JSON as text: what the function returns, or an array of objects for a set. A call in hexadecimal digits is answered
@@ -50,7 +51,7 @@ impl Function for Forward {
                 .with_hint("Only a user with forwards = true in pgheal.toml forwards calls."));
         }
         let text = Arguments::new(arguments).text("the call")?;
-        let in_digits = from_hex(&text);
+        let in_digits = hex::decode(&text);
         let call: Forwarded = serde_json::from_slice(in_digits.as_deref().unwrap_or(text.as_bytes()))
             .map_err(|error| Refused::new(code::INVALID_VALUE, format!("no forwarded call: {error}")))?;
         let mut in_its_name = context.clone();
@@ -61,22 +62,8 @@ impl Function for Forward {
         context.engine.settings(&context.target()?, &in_its_name.settings)?;
         let arguments = call.arguments.into_iter().map(value).collect::<Result<Vec<Value>, Refused>>()?;
         let answer = super::invoke(&in_its_name, &call.function, arguments).await?.to_string();
-        Ok(Value::Text(if in_digits.is_some() { to_hex(&answer) } else { answer }))
+        Ok(Value::Text(if in_digits.is_some() { hex::encode(answer.as_bytes()) } else { answer }))
     }
-}
-
-/// The bytes; None where the text is something else, as JSON is.
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
-}
-
-fn to_hex(text: &str) -> String {
-    text.bytes()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
 }
 
 fn value(json: serde_json::Value) -> Result<Value, Refused> {

@@ -1,4 +1,5 @@
 use super::Response;
+use crate::hex;
 
 /// The largest head of a request.
 pub const MAX_HEAD_BYTES: usize = 8 * 1024;
@@ -64,15 +65,11 @@ fn decode(text: &str) -> Option<String> {
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
             b'+' => b' ',
-            b'%' => hex_digit(rest.next()?)? * 16 + hex_digit(rest.next()?)?,
+            b'%' => hex::digit(rest.next()?)? * 16 + hex::digit(rest.next()?)?,
             other => other,
         });
     }
     String::from_utf8(bytes).ok()
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
