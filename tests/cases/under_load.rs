@@ -1,22 +1,16 @@
 //! Clients that insert, update and query without pause do not notice a heal.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use pgheal_test_server::{Client, VectorParam, execute};
-use rand::Rng;
 use serde_json::Value;
-use tokio::task::JoinHandle;
 
 use super::support::{
-    BLIND_OPTIONS, SICK_OPTIONS, World, blind_rows, fill_table, grouped_rows, indexes_of, one_is_left,
+    BLIND_OPTIONS, LONG_WAIT_MS, Load, SICK_OPTIONS, World, blind_rows, fill_table, grouped_rows, indexes_of,
+    one_is_left,
 };
 
-/// The swap's lock timeout is 200 ms; the server says of every wait that lasts longer than this that it does.
-const LONG_WAIT_MS: u32 = 250;
 /// Two cores are shared by the load, the build and the other cases: what is measured from outside is mostly that.
 const SANE_LATENCY: Duration = Duration::from_secs(5);
 
@@ -118,145 +112,4 @@ async fn heal_under_load(world: &World, config: &str, rows: usize, fresh: Vec<Ve
 fn detail(result: &Value, name: &str) -> Option<String> {
     let details = result["details"].as_array()?;
     details.iter().find(|detail| detail["name"] == name)?["value"].as_str().map(str::to_owned)
-}
-
-/// Clients at work, each on a session of its own.
-struct Load {
-    stop: Arc<AtomicBool>,
-    clients: Vec<(&'static str, JoinHandle<Result<Work>>)>,
-}
-
-/// What one client did.
-#[derive(Default)]
-struct Work {
-    statements: u64,
-    slowest: Duration,
-    inserted: i64,
-    /// The note last written to each row.
-    notes: HashMap<i64, String>,
-}
-
-struct Seen {
-    statements: Vec<(&'static str, u64)>,
-    slowest: Duration,
-    inserted: i64,
-    notes: HashMap<i64, String>,
-}
-
-impl Load {
-    async fn begin(world: &World, rows: i64, fresh: Vec<Vec<f32>>) -> Result<Load> {
-        let (stop, fresh) = (Arc::new(AtomicBool::new(false)), Arc::new(fresh));
-        let next = Arc::new(AtomicI64::new(1_000_000));
-        let mut clients: Vec<(&'static str, JoinHandle<Result<Work>>)> = Vec::new();
-        let session = || async {
-            let client = world.connect().await?;
-            let name = format!("load {}", world.database);
-            execute(&client, &format!("SET application_name = '{name}'; SET deadlock_timeout = {LONG_WAIT_MS}"))
-                .await?;
-            anyhow::Ok(client)
-        };
-        clients.push(("inserts", tokio::spawn(inserts(session().await?, Arc::clone(&stop), Arc::clone(&fresh), next))));
-        // Each of the two has its own rows, so that the last note of a row is known.
-        clients.push(("updates", tokio::spawn(updates(session().await?, Arc::clone(&stop), Arc::clone(&fresh), rows))));
-        clients.push(("transactions", tokio::spawn(pairs(session().await?, Arc::clone(&stop), rows))));
-        clients.push(("queries", tokio::spawn(queries(session().await?, Arc::clone(&stop), fresh))));
-        Ok(Load { stop, clients })
-    }
-
-    async fn end(self) -> Result<Seen> {
-        self.stop.store(true, Ordering::Relaxed);
-        let mut seen = Seen { statements: Vec::new(), slowest: Duration::ZERO, inserted: 0, notes: HashMap::new() };
-        for (what, client) in self.clients {
-            let work = client.await?.with_context(|| format!("the client that does {what} got an error"))?;
-            seen.statements.push((what, work.statements));
-            seen.slowest = seen.slowest.max(work.slowest);
-            seen.inserted += work.inserted;
-            seen.notes.extend(work.notes);
-        }
-        Ok(seen)
-    }
-}
-
-impl Work {
-    fn count(&mut self, begin: Instant) {
-        self.statements += 1;
-        self.slowest = self.slowest.max(begin.elapsed());
-    }
-}
-
-async fn inserts(
-    client: Client,
-    stop: Arc<AtomicBool>,
-    rows: Arc<Vec<Vec<f32>>>,
-    next: Arc<AtomicI64>,
-) -> Result<Work> {
-    let insert = client.prepare("INSERT INTO docs (id, embedding) VALUES ($1, $2)").await?;
-    let mut work = Work::default();
-    while !stop.load(Ordering::Relaxed) {
-        let id = next.fetch_add(1, Ordering::Relaxed);
-        let begin = Instant::now();
-        client.execute(&insert, &[&id, &VectorParam(&rows[id as usize % rows.len()])]).await?;
-        work.count(begin);
-        work.inserted += 1;
-        breathe().await;
-    }
-    Ok(work)
-}
-
-/// New vectors and notes for rows with even ids, row by row.
-async fn updates(client: Client, stop: Arc<AtomicBool>, vectors: Arc<Vec<Vec<f32>>>, rows: i64) -> Result<Work> {
-    let update = client.prepare("UPDATE docs SET embedding = $2, note = $3 WHERE id = $1").await?;
-    let mut work = Work::default();
-    while !stop.load(Ordering::Relaxed) {
-        let id = rand::rng().random_range(0..rows / 2) * 2;
-        let note = format!("updated {}", work.statements);
-        let begin = Instant::now();
-        let changed =
-            client.execute(&update, &[&id, &VectorParam(&vectors[id as usize % vectors.len()]), &note]).await?;
-        work.count(begin);
-        ensure!(changed == 1, "row {id} was not there to be updated");
-        work.notes.insert(id, note);
-        breathe().await;
-    }
-    Ok(work)
-}
-
-/// Transactions that lock two rows with odd ids in any order: whoever else locks rows must not deadlock with them.
-async fn pairs(mut client: Client, stop: Arc<AtomicBool>, rows: i64) -> Result<Work> {
-    let update = client.prepare("UPDATE docs SET note = $2 WHERE id = $1").await?;
-    let mut work = Work::default();
-    while !stop.load(Ordering::Relaxed) {
-        let ids = [0, 1].map(|_| rand::rng().random_range(0..rows / 2) * 2 + 1);
-        let note = format!("together {}", work.statements);
-        let transaction = client.transaction().await?;
-        for id in ids {
-            let begin = Instant::now();
-            let changed = transaction.execute(&update, &[&id, &note]).await?;
-            work.count(begin);
-            ensure!(changed == 1, "row {id} was not there to be updated");
-        }
-        transaction.commit().await?;
-        work.notes.extend(ids.map(|id| (id, note.clone())));
-        breathe().await;
-    }
-    Ok(work)
-}
-
-async fn queries(client: Client, stop: Arc<AtomicBool>, rows: Arc<Vec<Vec<f32>>>) -> Result<Work> {
-    execute(&client, "SET enable_seqscan = off; SET enable_sort = off").await?;
-    let query = client.prepare("SELECT id FROM docs ORDER BY embedding <=> $1 LIMIT 10").await?;
-    let mut work = Work::default();
-    while !stop.load(Ordering::Relaxed) {
-        let begin = Instant::now();
-        let found = client.query(&query, &[&VectorParam(&rows[work.statements as usize % rows.len()])]).await?;
-        work.count(begin);
-        ensure!(!found.is_empty(), "a query found nothing");
-        breathe().await;
-    }
-    Ok(work)
-}
-
-/// So that the two cores are not only the clients'.
-async fn breathe() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
 }

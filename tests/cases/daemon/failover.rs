@@ -1,4 +1,5 @@
-//! Two daemons on one database: one leads, and when it is killed the other one resolves what it left.
+//! Two daemons on one database that clients work on: one leads, and when it is killed the other one resolves what it
+//! left.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{DEADLINE, eventually};
 use crate::cases::support::{
-    ConfigFile, SICK_OPTIONS, World, fill_table, grouped_rows, indexes_of, one_is_left, start,
+    ConfigFile, Load, SICK_OPTIONS, World, fill_table, grouped_rows, indexes_of, one_is_left, start,
 };
 
 /// The server's process that holds the lead, and who waits for it.
@@ -15,10 +16,12 @@ const LEADER: &str = "SELECT coalesce(max(pid)::text, '') FROM pg_locks WHERE lo
 const CANDIDATES: &str = "SELECT count(*) FROM pg_stat_activity \
     WHERE application_name = 'pgheal leader' AND datname = current_database()";
 
+const ROWS: usize = 3_000;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_standby_takes_over_what_a_killed_leader_left() -> Result<()> {
     let world = World::new("daemon_failover").await?;
-    fill_table(&world, "docs", &grouped_rows(3_000, 1)).await?;
+    fill_table(&world, "docs", &grouped_rows(ROWS, 1)).await?;
     world
         .sql(&format!(
             "CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_cosine_ops) {SICK_OPTIONS}; \
@@ -45,6 +48,7 @@ async fn the_standby_takes_over_what_a_killed_leader_left() -> Result<()> {
     eventually("the other one stands by", async || Ok((world.text(CANDIDATES).await? == "2").then_some(()))).await?;
     assert_eq!(world.text(LEADER).await?, first);
 
+    let load = Load::begin(&world, ROWS as i64, grouped_rows(1_000, 77)).await?;
     world.sql("ALTER DATABASE daemon_failover SET ruvector.dag_healing_enabled = on").await?;
     let died = tokio::time::timeout(DEADLINE, leader.wait()).await.context("the leader begins no repair")??;
     let death = Instant::now();
@@ -60,6 +64,12 @@ async fn the_standby_takes_over_what_a_killed_leader_left() -> Result<()> {
         Ok((world.text("SELECT count(*) FROM pgheal.repairs WHERE outcome = 'healed'").await? != "0").then_some(()))
     })
     .await?;
+    // Whoever works on the table gets no error, and nothing is lost.
+    let seen = load.end().await?;
+    assert_eq!(world.text("SELECT count(*) FROM docs").await?, (ROWS as i64 + seen.inserted).to_string());
+    for (what, statements) in seen.statements {
+        ensure!(statements > 20, "only {statements} statements of the client that does {what}");
+    }
     let told = world
         .text("SELECT string_agg(outcome, ' ' ORDER BY id) FROM pgheal.repairs WHERE strategy = 'index_rebalance'")
         .await?;

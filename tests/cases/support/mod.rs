@@ -2,6 +2,7 @@
 
 mod attended;
 mod indexes;
+mod load;
 mod policies;
 mod program;
 mod scans;
@@ -10,6 +11,7 @@ mod world;
 
 pub use attended::{Attended, answer};
 pub use indexes::{Found, indexes_of, one_is_left};
+pub use load::{LONG_WAIT_MS, Load};
 pub use policies::{PolicyDirectory, component, names_in, until, version_of};
 pub use program::{Run, free_port, pgheal, pgheal_with, start, start_into};
 pub use scans::Truth;
