@@ -76,7 +76,8 @@ async fn small_dimensions_with_many_duplicates() -> Result<()> {
         let queries = project(&noisy_copies(embeddings(), QUERIES, 0.3, 5), dimensions, false, 4);
         queries_table(&world, &queries).await?;
         world.sql("CREATE INDEX docs_idx ON docs USING hnsw (embedding vector_l2_ops) WITH (m = 6)").await?;
-        let dead = churn(&world, "docs", &rows[5_000..5_300]).await?;
+        // Few: an insert may not find the duplicates that are there, and takes a deleted slot for each row then.
+        let dead = churn(&world, "docs", &rows[5_000..5_100]).await?;
         let facts = hnsw::facts(&world.client, "docs_idx").await?;
         if grid.is_some() {
             let full = facts.heap_rows.iter().filter(|rows| rows.len() == 10).count();
@@ -189,7 +190,7 @@ async fn churn(world: &World, table: &str, more: &[Vec<f32>]) -> Result<HashSet<
     world
         .sql(&format!(
             "INSERT INTO {table} (id, embedding) SELECT 1000000 + i, embedding FROM {table}, generate_series(1, 25) AS i WHERE id = 8; \
-             DELETE FROM {table} WHERE id % 7 = 3"
+             DELETE FROM {table} WHERE id % 7 IN (3, 5)"
         ))
         .await?;
     world.sql(&format!("VACUUM {table}")).await?;
@@ -229,7 +230,7 @@ async fn churned_as_told(world: &World, dead: &HashSet<Place>, operator: &str) -
     assert!(facts.elements_deleted > 0, "the vacuum left no deleted slot");
     same_structure(&report, &facts);
     let awaiting = facts.heap_rows.iter().filter(|rows| rows.iter().all(|row| dead.contains(row))).count();
-    assert!(awaiting > 100);
+    assert!(awaiting > 50, "only {awaiting} elements of dead rows");
     assert_eq!(report["elements_awaiting_vacuum"], awaiting);
     same_recall(world, &report, operator, "hnsw.ef_search", 40, &EF_SEARCH).await
 }

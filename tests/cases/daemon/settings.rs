@@ -84,7 +84,14 @@ async fn settings_come_from_everywhere_and_the_strongest_valid_one_holds() -> Re
 
     daemon.set(TARGET, ENABLED, None, &admin).await?;
     assert_eq!(running.setting(ENABLED, &SessionSettings::default())?.source, "database");
-    world.sql(&format!("ALTER DATABASE daemon_settings RESET {ENABLED}")).await?;
+    // Changed while the session that looks for changes is away.
+    world
+        .sql(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE application_name = 'pgheal heartbeat' AND datname = current_database(); \
+             ALTER DATABASE daemon_settings RESET {ENABLED}"
+        ))
+        .await?;
     running.until_setting(ENABLED, "on", "default").await?;
 
     // The interval holds at once: the next cycle does not wait for the old one's end.
