@@ -7,6 +7,8 @@ use anyhow::{Context, Result, ensure};
 /// The product and its end-to-end tests. Always built together: another set of packages means other features of the
 /// dependencies, and minutes of building them again.
 pub const PRODUCT: [&str; 2] = ["pgheal", "pgheal-tests"];
+/// What is tested of it. Without the benches, which are an example.
+pub const TESTS: [&str; 3] = ["--lib", "--bins", "--tests"];
 const BENCH: &str = "pgheal-bench";
 
 /// Where the policies' components are built.
@@ -17,7 +19,13 @@ pub fn build(workspace: &Path) -> Result<()> {
     build_with(workspace, &[])
 }
 
-/// The same with the benches.
+/// The same with what their tests are: each of the two large crates, the product's library and that library with its
+/// unit tests, is built on one core, so that both are built side by side.
+pub fn build_tests(workspace: &Path) -> Result<()> {
+    build_with(workspace, &TESTS)
+}
+
+/// The product and the benches.
 pub fn build_benches(workspace: &Path) -> Result<()> {
     build_with(workspace, &["--lib", "--bins", "--example", BENCH])
 }

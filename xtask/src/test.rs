@@ -20,7 +20,7 @@ pub fn run(workspace: &Path, options: &Options) -> Result<ExitCode> {
     // Fetching and the other languages' compilers use one core, mostly: the product is built meanwhile.
     std::thread::scope(|scope| {
         let others = scope.spawn(|| setup::for_tests(workspace));
-        cargo::build(workspace)?;
+        cargo::build_tests(workspace)?;
         others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     let filter = options.filter.as_deref();
@@ -42,8 +42,7 @@ pub fn run(workspace: &Path, options: &Options) -> Result<ExitCode> {
             profile: &pgheal_guest_build::PROFILE_OF_MACROS,
             ..TestSet::default()
         },
-        // Without the benches, which are an example.
-        TestSet { packages: &cargo::PRODUCT, more_arguments: &["--lib", "--bins", "--tests"], ..TestSet::default() },
+        TestSet { packages: &cargo::PRODUCT, more_arguments: &cargo::TESTS, ..TestSet::default() },
     ];
     let mut failed = Vec::new();
     for set in sets {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use pgheal_test_server::{Client, VectorParam, execute};
 use rand::Rng;
 use tokio::task::JoinHandle;
@@ -148,13 +148,34 @@ async fn queries(client: Client, stop: Arc<AtomicBool>, rows: Arc<Vec<Vec<f32>>>
     let query = client.prepare("SELECT id FROM docs ORDER BY embedding <=> $1 LIMIT 10").await?;
     let mut work = Work::default();
     while !stop.load(Ordering::Relaxed) {
+        let vector = VectorParam(&rows[work.statements as usize % rows.len()]);
         let begin = Instant::now();
-        let found = client.query(&query, &[&VectorParam(&rows[work.statements as usize % rows.len()])]).await?;
+        let found = client.query(&query, &[&vector]).await?;
         work.count(begin);
-        ensure!(!found.is_empty(), "a query found nothing");
+        if found.is_empty() {
+            let again = client.query(&query, &[&vector]).await?.len();
+            let around = what_goes_on(&client).await?;
+            bail!("query {} found nothing, {again} rows the second time; meanwhile: {around}", work.statements);
+        }
         breathe().await;
     }
     Ok(work)
+}
+
+/// What may explain an empty answer: a VACUUM and its phase, the indexes, the steps of the repair.
+async fn what_goes_on(client: &Client) -> Result<String> {
+    let row = client
+        .query_one(
+            "SELECT concat_ws('; ', \
+               (SELECT string_agg(concat_ws(' ', 'vacuum', phase, num_dead_item_ids, 'dead'), ', ') \
+                FROM pg_stat_progress_vacuum WHERE datname = current_database()), \
+               (SELECT string_agg(concat_ws(' ', indexrelid::regclass, indisvalid, indisready), ', ') \
+                FROM pg_index WHERE indrelid = 'docs'::regclass), \
+               (SELECT string_agg(concat_ws(' ', action ->> 'kind', state), ', ') FROM pgheal.journal))",
+            &[],
+        )
+        .await?;
+    Ok(row.try_get(0)?)
 }
 
 /// So that the two cores are not only the clients'.
