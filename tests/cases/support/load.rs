@@ -154,8 +154,8 @@ async fn queries(client: Client, stop: Arc<AtomicBool>, rows: Arc<Vec<Vec<f32>>>
         work.count(begin);
         if found.is_empty() {
             let again = client.query(&query, &[&vector]).await?.len();
-            let around = what_goes_on(&client).await?;
-            bail!("query {} found nothing, {again} rows the second time; meanwhile: {around}", work.statements);
+            let around = what_goes_on(&client).await;
+            bail!("query {} found nothing, {again} rows the second time; meanwhile: {around:?}", work.statements);
         }
         breathe().await;
     }
@@ -167,7 +167,7 @@ async fn what_goes_on(client: &Client) -> Result<String> {
     let row = client
         .query_one(
             "SELECT concat_ws('; ', \
-               (SELECT string_agg(concat_ws(' ', 'vacuum', phase, num_dead_item_ids, 'dead'), ', ') \
+               (SELECT string_agg(concat_ws(' ', 'vacuum', phase), ', ') \
                 FROM pg_stat_progress_vacuum WHERE datname = current_database()), \
                (SELECT string_agg(concat_ws(' ', indexrelid::regclass, indisvalid, indisready), ', ') \
                 FROM pg_index WHERE indrelid = 'docs'::regclass), \
